@@ -1,0 +1,1 @@
+"""The model signature: value model, document, canonical form, digests. Knows no file, network or framework."""

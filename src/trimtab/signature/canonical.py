@@ -1,0 +1,191 @@
+"""The canonical form of a signature, and the two digests over it.
+
+The canonical form holds the contract alone. It leaves out provenance, documentation, liveness, and every order that a
+caller cannot observe: inputs and outputs are sorted by name (positions live in their paths), entry points by name.
+Overloads keep their order, for they are tried in it. Symbols of shapes are numbered by first use, so that renaming
+`batch` to `n` changes nothing. Numbers that are whole are written as integers; keys are sorted; no white space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trimtab.signature.model import EntryPoint, Feature, Input, Output, Overload, Signature
+    from trimtab.signature.types import Type
+
+
+def digest(signature: Signature) -> str:
+    """SHA-256 over the whole contract: what `canonical_json` gives."""
+    return _sha256(canonical_json(signature))
+
+
+def input_digest(signature: Signature) -> str:
+    """SHA-256 over what requests must carry: names, aliases, types, presence, nullability, defaults.
+
+    Paths, ranges, categories and the default entry point's name are left out: they differ between formats and
+    trainings of one model without any request noticing.
+    """
+    default = signature.entry_point()
+    contract = {
+        "default": [_inputs_alone(overload) for overload in default.overloads],
+        "others": {
+            entry_point.name: [_inputs_alone(overload) for overload in entry_point.overloads]
+            for entry_point in signature.entry_points
+            if entry_point is not default
+        },
+    }
+    return _sha256(_dump(contract))
+
+
+def canonical_json(signature: Signature) -> bytes:
+    """The contract as canonical UTF-8 JSON."""
+    return _dump(
+        {
+            "default_entry_point": signature.default_entry_point,
+            "entry_points": [
+                _entry_point(entry_point) for entry_point in sorted(signature.entry_points, key=lambda each: each.name)
+            ],
+        }
+    )
+
+
+def _entry_point(entry_point: EntryPoint) -> dict[str, Any]:
+    return {
+        "name": entry_point.name,
+        "overloads": [_overload(overload) for overload in entry_point.overloads],
+    }
+
+
+def _overload(overload: Overload) -> dict[str, Any]:
+    symbols = _Symbols()
+    inputs = [_input(value, symbols) for value in sorted(overload.inputs, key=_by_name_and_path)]
+    outputs = [_output(value, symbols) for value in sorted(overload.outputs, key=_by_name_and_path)]
+    dimensions = {
+        symbols.rename(expression): _fields(limits) for expression, limits in sorted(overload.dimensions.items())
+    }
+    return {"inputs": inputs, "outputs": outputs, "dimensions": dimensions}
+
+
+def _inputs_alone(overload: Overload) -> list[dict[str, Any]]:
+    symbols = _Symbols()
+    return [
+        {
+            "name": value.name,
+            "aliases": sorted(value.aliases),
+            "type": _type(value.type, symbols),
+            "presence": value.presence,
+            "default": _fields(value.default),
+            "nullable": value.nullable,
+            "features": [
+                _feature(each, symbols, constrained=False) for each in sorted(value.features, key=lambda it: it.name)
+            ],
+        }
+        for value in sorted(overload.inputs, key=_by_name_and_path)
+    ]
+
+
+def _input(value: Input, symbols: _Symbols) -> dict[str, Any]:
+    return {
+        "name": value.name,
+        "path": value.path if value.path != value.name else None,
+        "id": value.id,
+        "aliases": sorted(value.aliases),
+        "type": _type(value.type, symbols),
+        "presence": value.presence,
+        "default": _fields(value.default),
+        "nullable": value.nullable,
+        "constraints": _fields(value.constraints),
+        "features": [_feature(each, symbols) for each in sorted(value.features, key=lambda it: it.name)],
+    }
+
+
+def _feature(feature: Feature, symbols: _Symbols, *, constrained: bool = True) -> dict[str, Any]:
+    return {
+        "name": feature.name,
+        "id": feature.id,
+        "aliases": sorted(feature.aliases),
+        "type": _type(feature.type, symbols),
+        "presence": feature.presence,
+        "default": _fields(feature.default),
+        "nullable": feature.nullable,
+        "constraints": _fields(feature.constraints) if constrained else None,
+    }
+
+
+def _output(value: Output, symbols: _Symbols) -> dict[str, Any]:
+    return {
+        "name": value.name,
+        "path": value.path if value.path != value.name else None,
+        "id": value.id,
+        "type": _type(value.type, symbols),
+    }
+
+
+def _by_name_and_path(value: Input | Output) -> tuple[str, str, str]:
+    return (value.name, value.path or "", str(value.type))
+
+
+def _type(value: Type, symbols: _Symbols) -> dict[str, Any]:
+    fields: dict[str, Any] = _fields(value)
+    _rename_dims(fields, symbols.rename)
+    return fields
+
+
+def _rename_dims(fields: dict[str, Any], rename: Callable[[str], str]) -> None:
+    if fields.get("shape"):
+        fields["shape"] = [rename(dim) if isinstance(dim, str) else dim for dim in fields["shape"]]
+    for inner in ("element", "value"):
+        if isinstance(fields.get(inner), dict):
+            _rename_dims(fields[inner], rename)
+
+
+def _fields(value: Any) -> Any:
+    return msgspec.to_builtins(value)
+
+
+_SYMBOL = re.compile(r"[A-Za-z_][\w.]*(?!\w*\()")
+_EXPRESSION = re.compile(r"[\w\s.+\-*/%(),]*")
+
+
+class _Symbols:
+    """Numbers the symbols of one overload in the order in which the canonical form meets them."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, str] = {}
+
+    def rename(self, dim: str) -> str:
+        if not _EXPRESSION.fullmatch(dim) or not _SYMBOL.search(dim):
+            return self._number(dim)
+        return _SYMBOL.sub(lambda match: self._number(match.group()), dim)
+
+    def _number(self, symbol: str) -> str:
+        return self._numbers.setdefault(symbol, f"d{len(self._numbers)}")
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(
+        _whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def _whole(value: Any) -> Any:
+    """Drop absent fields, and write whole floats as integers. An empty shape stays: rank 0 is not unknown rank."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

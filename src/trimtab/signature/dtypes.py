@@ -1,0 +1,123 @@
+"""One table of element types: our name for each, and how every framework spells it.
+
+A new framework is a new column; a new dtype is a new row. Nothing else in trimtab translates dtypes.
+
+Sources: torch/_export/serde/schema.py `ScalarType` (column torch_export; not c10's numbers), onnx.proto3
+`TensorProto.DataType` (column onnx), the Open Inference Protocol v2 tensor data types (column oip).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, NamedTuple, get_args
+
+
+class DType(StrEnum):
+    """The type of one element of a tensor."""
+
+    BOOL = "bool"
+    INT2 = "int2"
+    INT4 = "int4"
+    INT8 = "int8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    UINT2 = "uint2"
+    UINT4 = "uint4"
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    UINT32 = "uint32"
+    UINT64 = "uint64"
+    FLOAT4_E2M1 = "float4_e2m1"
+    FLOAT6_E2M3 = "float6_e2m3"
+    FLOAT6_E3M2 = "float6_e3m2"
+    FLOAT8_E4M3FN = "float8_e4m3fn"
+    FLOAT8_E4M3FNUZ = "float8_e4m3fnuz"
+    FLOAT8_E5M2 = "float8_e5m2"
+    FLOAT8_E5M2FNUZ = "float8_e5m2fnuz"
+    FLOAT8_E8M0FNU = "float8_e8m0fnu"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    COMPLEX32 = "complex32"
+    COMPLEX64 = "complex64"
+    COMPLEX128 = "complex128"
+    STRING = "string"
+    """UTF-8 text of any length."""
+    BYTES = "bytes"
+    """Arbitrary bytes of any length."""
+
+    @property
+    def itemsize(self) -> int | None:
+        """Bytes of one element; None where elements have no fixed number of whole bytes (text, packed types)."""
+        return _ROWS[self].itemsize
+
+
+Framework = Literal["numpy", "torch", "torch_export", "onnx", "oip", "arrow"]
+
+
+class _Row(NamedTuple):
+    itemsize: int | None
+    numpy: str | None = None
+    torch: str | None = None
+    torch_export: int | None = None
+    onnx: int | None = None
+    oip: str | None = None
+    arrow: str | None = None
+
+
+_ROWS: dict[DType, _Row] = {
+    DType.BOOL: _Row(1, "bool", "bool", 12, 9, "BOOL", "bool"),
+    DType.INT2: _Row(None, onnx=26),
+    DType.INT4: _Row(None, onnx=22),
+    DType.INT8: _Row(1, "int8", "int8", 2, 3, "INT8", "int8"),
+    DType.INT16: _Row(2, "int16", "int16", 3, 5, "INT16", "int16"),
+    DType.INT32: _Row(4, "int32", "int32", 4, 6, "INT32", "int32"),
+    DType.INT64: _Row(8, "int64", "int64", 5, 7, "INT64", "int64"),
+    DType.UINT2: _Row(None, onnx=25),
+    DType.UINT4: _Row(None, onnx=21),
+    DType.UINT8: _Row(1, "uint8", "uint8", 1, 2, "UINT8", "uint8"),
+    DType.UINT16: _Row(2, "uint16", "uint16", 28, 4, "UINT16", "uint16"),
+    DType.UINT32: _Row(4, "uint32", "uint32", 34, 12, "UINT32", "uint32"),
+    DType.UINT64: _Row(8, "uint64", "uint64", 35, 13, "UINT64", "uint64"),
+    DType.FLOAT4_E2M1: _Row(None, onnx=23),
+    DType.FLOAT6_E2M3: _Row(None, onnx=27),
+    DType.FLOAT6_E3M2: _Row(None, onnx=28),
+    DType.FLOAT8_E4M3FN: _Row(1, None, "float8_e4m3fn", 29, 17),
+    DType.FLOAT8_E4M3FNUZ: _Row(1, None, "float8_e4m3fnuz", 31, 18),
+    DType.FLOAT8_E5M2: _Row(1, None, "float8_e5m2", 30, 19),
+    DType.FLOAT8_E5M2FNUZ: _Row(1, None, "float8_e5m2fnuz", 32, 20),
+    DType.FLOAT8_E8M0FNU: _Row(1, None, "float8_e8m0fnu", 33, 24),
+    DType.FLOAT16: _Row(2, "float16", "float16", 6, 10, "FP16", "halffloat"),
+    DType.BFLOAT16: _Row(2, None, "bfloat16", 13, 16, "BF16"),
+    DType.FLOAT32: _Row(4, "float32", "float32", 7, 1, "FP32", "float"),
+    DType.FLOAT64: _Row(8, "float64", "float64", 8, 11, "FP64", "double"),
+    DType.COMPLEX32: _Row(4, None, "complex32", 9),
+    DType.COMPLEX64: _Row(8, "complex64", "complex64", 10, 14),
+    DType.COMPLEX128: _Row(16, "complex128", "complex128", 11, 15),
+    DType.STRING: _Row(None, "object", None, None, 8, "BYTES", "string"),
+    DType.BYTES: _Row(None, None, None, None, None, None, "binary"),
+}
+
+_BY_SPELLING: dict[tuple[str, str | int], DType] = {
+    (framework, spelled): dtype
+    for framework in get_args(Framework)
+    for dtype, row in _ROWS.items()
+    if (spelled := getattr(row, framework)) is not None
+}
+
+
+def dtype_of(framework: Framework, spelling: str | int) -> DType | None:
+    """The dtype that `framework` writes as `spelling` (`"FP32"`, 1, `"torch.float32"`), or None if it is not known."""
+    if framework == "torch" and isinstance(spelling, str):
+        spelling = spelling.removeprefix("torch.")
+    return _BY_SPELLING.get((framework, spelling))
+
+
+def spelling(dtype: DType, framework: Framework) -> str | int | None:
+    """How `framework` writes `dtype`, or None where it has no such type. Bytes travel as OIP's BYTES too."""
+    if dtype is DType.BYTES and framework in ("oip", "numpy"):
+        dtype = DType.STRING
+    spelled: str | int | None = getattr(_ROWS[dtype], framework)
+    return spelled
