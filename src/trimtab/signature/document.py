@@ -114,7 +114,7 @@ def _from_names(value: dict[str, Any], where: str) -> Signature:
 
 def _from_document(value: dict[str, Any], where: str) -> Signature:
     version = value["document_version"]
-    if not isinstance(version, int) or not 1 <= version <= DOCUMENT_VERSION:
+    if type(version) is not int or not 1 <= version <= DOCUMENT_VERSION:
         raise SignatureError(
             where=f"{where}: document_version" if where else "document_version",
             expected=f"a version from 1 to {DOCUMENT_VERSION}",

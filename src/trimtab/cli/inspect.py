@@ -1,0 +1,32 @@
+"""`trimtab inspect`: the signature of a model file, for a person or as the signature document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the signature document (input_names, output_names first).")
+def inspect(artifact: Path, as_json: bool) -> None:
+    """Read the signature of a model file, without its framework.
+
+    ARTIFACT is a TorchScript .pt, a torch.export .pt2, an ONNX file, or a signature document. Nothing is executed,
+    nothing is unpickled, weights are not read. An embedded signature is compared with what the file's graph says.
+
+    \b
+    Examples:
+      trimtab inspect model.onnx
+      trimtab inspect model.pt --json | jq .input_names
+    """
+    from trimtab.artifacts import read_signature
+
+    signature = read_signature(artifact)
+    if as_json:
+        from trimtab.signature.document import encode_document
+
+        click.echo(encode_document(signature, indent=2))
+        return
+    click.echo(str(signature))

@@ -1,0 +1,116 @@
+"""The signature document: what is written is read back, and what is wrong is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signature_strategies import signatures
+from trimtab.errors import SignatureError
+from trimtab.signature.document import MAX_DOCUMENT_BYTES, decode_document, document_of, encode_document, is_document
+from trimtab.signature.model import Signature
+from trimtab.signature.schema import SCHEMA_FILE, document_schema, document_schema_text
+
+GOLDEN = sorted((Path(__file__).parents[1] / "data" / "documents").glob("v*/*.json"))
+PLAIN = {"input_names": ["b", "a"], "output_names": ["score"]}
+
+
+@given(signatures(), st.sampled_from([None, 2]))
+def test_round_trip(signature: Signature, indent: int | None) -> None:
+    data = encode_document(signature, indent=indent)
+    assert is_document(data)
+    assert decode_document(data) == signature
+
+
+@given(signatures())
+def test_the_first_two_keys_are_pinterests(signature: Signature) -> None:
+    value = json.loads(encode_document(signature))
+    assert list(value)[:2] == ["input_names", "output_names"]
+    assert value["input_names"] == list(signature.input_names)
+
+
+@given(signatures())
+def test_every_document_fits_the_shipped_schema(signature: Signature) -> None:
+    jsonschema.validate(json.loads(encode_document(signature)), document_schema())
+
+
+def test_the_shipped_schema_is_the_generated_one() -> None:
+    import trimtab.signature
+
+    shipped = Path(str(trimtab.signature.__file__)).with_name(SCHEMA_FILE)
+    assert shipped.read_text() == document_schema_text(), "run: python -m trimtab.signature.schema > that file"
+
+
+def test_a_plain_module_info_gives_names_in_order() -> None:
+    signature = decode_document(json.dumps(PLAIN | {"someone_elses": 1}).encode())
+    assert signature.input_names == ("b", "a")
+    assert signature.output_names == ("score",)
+    assert signature.allowlist == {"a", "b"}
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_released_documents_are_still_read(path: Path) -> None:
+    signature = decode_document(path.read_bytes())
+    assert signature.digest == json.loads(path.read_bytes())["digest"]
+
+
+def test_there_are_golden_documents_for_this_version() -> None:
+    assert len([path for path in GOLDEN if path.parent.name == "v1"]) >= 3
+
+
+REFUSED = {
+    "not JSON": (b"{", "expected JSON"),
+    "not UTF-8": (b'{"input_names": ["\xff"]}', "byte 0xff at offset 18"),
+    "NaN": (b'{"input_names": [], "output_names": [], "range": NaN}', "NaN"),
+    "overflow": (b'{"input_names": [], "output_names": [], "range": 1e999}', "overflows"),
+    "duplicate key": (b'{"input_names": [], "input_names": ["x"], "output_names": []}', "'input_names' twice"),
+    "lone surrogate": (b'{"input_names": ["\\ud800"], "output_names": []}', "lone surrogate"),
+    "too deep": (b'{"input_names": [], "output_names": [], "x":' + b"[" * 300 + b"]" * 300 + b"}", "deep"),
+    "far too deep": (b"[" * 100_000, "deep"),
+    "no object": (b"[]", "keys input_names and output_names"),
+    "one key": (b'{"input_names": ["x"]}', "keys input_names and output_names"),
+    "names not a list": (b'{"input_names": "x", "output_names": []}', "input_names: expected a list of strings"),
+    "newer version": (b'{"input_names": [], "output_names": [], "document_version": 99}', "newer trimtab"),
+    "wrong version type": (b'{"input_names": [], "output_names": [], "document_version": true}', "expected a version"),
+    "huge": (b" " * (MAX_DOCUMENT_BYTES + 1), "at most"),
+}
+
+
+@pytest.mark.parametrize(("data", "says"), REFUSED.values(), ids=REFUSED.keys())
+def test_refusals_name_the_place_and_the_reason(data: bytes, says: str) -> None:
+    with pytest.raises(SignatureError) as refusal:
+        decode_document(data, where="model.pt")
+    assert says in str(refusal.value)
+    assert str(refusal.value).startswith("model.pt")
+
+
+@given(signatures(), st.sampled_from(["input_names", "output_names", "digest", "input_digest"]))
+def test_a_document_that_contradicts_itself_is_refused(signature: Signature, key: str) -> None:
+    value = msgspec.to_builtins(document_of(signature))
+    value[key] = [*value[key], "x"] if isinstance(value[key], tuple | list) else "sha256:0"
+    with pytest.raises(SignatureError, match=key):
+        decode_document(json.dumps(value).encode())
+
+
+@given(
+    st.binary(max_size=200) | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(repr).map(str.encode)
+)
+def test_arbitrary_bytes_never_escape_as_a_foreign_exception(data: bytes) -> None:
+    with suppress(SignatureError):
+        decode_document(data)
+
+
+@given(signatures(), st.data())
+def test_mutated_documents_are_read_or_refused(signature: Signature, data: st.DataObject) -> None:
+    document = bytearray(encode_document(signature))
+    position = data.draw(st.integers(0, len(document) - 1))
+    document[position] = data.draw(st.integers(0, 255))
+    with suppress(SignatureError):
+        decode_document(bytes(document))
