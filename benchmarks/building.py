@@ -1,0 +1,144 @@
+"""Build requests from columns: templates beside protobuf's own API and tritonclient's, in one process and run.
+
+    python benchmarks/building.py [--json FILE]
+
+Payload a: fp32 scalars; payload c: scalars, ids, id lists, embeddings and flags in the proportions of a real ranker;
+both with a batch of 64. The times are the least of many repetitions, in microseconds. glibc's allocator is tuned the
+way the servers tune it, for every competitor alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trimtab.protocols import oip
+from trimtab.trimming.building import InputLayout, RequestLayout, RequestTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BATCH = 64
+COUNTS = (250, 500, 1000)
+BUDGET_US = {250: 35.0, 1000: 120.0}
+ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+MIX = (
+    (8, "FP32", (1,), "f4"),
+    (4, "INT64", (1,), "i8"),
+    (2, "INT32", (1,), "i4"),
+    (3, "INT64", (32,), "i8"),
+    (2, "FP32", (64,), "f4"),
+    (1, "BOOL", (8,), "?"),
+)
+
+
+def inputs(payload: str, count: int) -> tuple[RequestLayout, list[np.ndarray]]:
+    mix = ((1, "FP32", (1,), "f4"),) if payload == "a" else MIX
+    kinds = [kind for kind in mix for _ in range(kind[0])]
+    random = np.random.default_rng(0)
+    layout, columns = [], []
+    for index in range(count):
+        _, datatype, trailing, code = kinds[index % len(kinds)]
+        layout.append(InputLayout(f"feature.group_{index % 17}.name_{index}", datatype, (None, *trailing)))
+        columns.append(random.integers(0, 2, (BATCH, *trailing)).astype(code))
+    return RequestLayout("ranker", "3", tuple(layout)), columns
+
+
+def with_protobuf(layout: RequestLayout, columns: list[np.ndarray]) -> bytes:
+    request = oip.ModelInferRequest(model_name=layout.model_name, model_version=layout.model_version)
+    add, append = request.inputs.add, request.raw_input_contents.append
+    for value, column in zip(layout.inputs, columns, strict=True):
+        add(name=value.name, datatype=value.datatype, shape=column.shape)
+        append(column.tobytes())
+    return request.SerializeToString()
+
+
+def with_tritonclient(layout: RequestLayout, columns: list[np.ndarray]) -> bytes:
+    from tritonclient import grpc
+    from tritonclient.grpc._utils import _get_inference_request
+
+    values = []
+    for value, column in zip(layout.inputs, columns, strict=True):
+        tensor = grpc.InferInput(value.name, list(column.shape), value.datatype)
+        tensor.set_data_from_numpy(column)
+        values.append(tensor)
+    request = _get_inference_request(
+        inputs=values, model_name=layout.model_name, model_version=layout.model_version, outputs=None,
+        request_id="", sequence_id=0, sequence_start=False, sequence_end=False, priority=0, timeout=None,
+        parameters=None,
+    )  # fmt: skip
+    return request.SerializeToString()
+
+
+def least_us(call: Callable[[], Any], seconds: float = 0.4) -> float:
+    least, until = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        start = time.perf_counter()
+        call()
+        least = min(least, time.perf_counter() - start)
+    return least * 1e6
+
+
+def measure() -> list[dict[str, Any]]:
+    rows = []
+    for payload in ("a", "c"):
+        for count in COUNTS:
+            layout, columns = inputs(payload, count)
+            template = RequestTemplate(layout, BATCH)
+            built = template.build(columns)
+            assert oip.ModelInferRequest.FromString(built) == oip.ModelInferRequest.FromString(
+                with_protobuf(layout, columns)
+            )
+            ours = least_us(lambda t=template, c=columns: t.build(c))
+            protobuf = least_us(lambda v=layout, c=columns: with_protobuf(v, c))
+            triton = least_us(lambda v=layout, c=columns: with_tritonclient(v, c))
+            cold = least_us(lambda v=layout: RequestTemplate(v, BATCH))
+            row = {
+                "payload": payload,
+                "inputs": count,
+                "bytes": len(built),
+                "template_us": ours,
+                "protobuf_us": protobuf,
+                "tritonclient_us": triton,
+                "new_template_us": cold,
+                "protobuf_ratio": protobuf / ours,
+                "tritonclient_ratio": triton / ours,
+            }
+            if payload == "a" and count in BUDGET_US:
+                row["budget_us"] = BUDGET_US[count]
+            rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args()
+    if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    rows = measure()
+    print(f"{'payload':8}{'inputs':>7}{'bytes':>12}{'template':>12}{'protobuf':>18}{'tritonclient':>18}{'budget':>10}")
+    for row in rows:
+        print(
+            f"{row['payload']:8}{row['inputs']:>7}{row['bytes']:>12,}{row['template_us']:>9.1f} us"
+            f"{row['protobuf_us']:>9.0f} us ({row['protobuf_ratio']:.1f}x)"
+            f"{row['tritonclient_us']:>9.0f} us ({row['tritonclient_ratio']:.1f}x)"
+            + (f"{row['budget_us']:>7.0f} us" if "budget_us" in row else "")
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"benchmark": "building", "batch": BATCH, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
