@@ -1,0 +1,135 @@
+"""A model repository: the folder layout MODEL/VERSION/artifact that Triton, TF Serving and KServe share.
+
+    repository/
+      ctr/
+        config.pbtxt        other servers' files are left alone
+        7/model.onnx
+        8/model.onnx
+      ranker/
+        1/model.pt
+
+A scan lists folders and stats files; it opens none, so that a poller may scan every second.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from msgspec import Struct
+
+from trimtab.bundles.identity import FileIdentity
+from trimtab.errors import BundleError
+
+ARTIFACT_SUFFIXES = frozenset({".pt", ".pth", ".ptl", ".pt2", ".onnx"})
+"""What the names of model files end in; whether a reader can read one is seen when it is read."""
+
+DOCUMENT_NAMES = frozenset({"signature.json", "module_info.json"})
+"""Signature documents that stand for an artifact of another kind lying beside them, for example a TensorRT plan."""
+
+
+class ArtifactVersion(Struct, frozen=True, kw_only=True):
+    """One version of one model, as it lay on disk at the scan.
+
+    candidates: the model files in the version's folder; a version that can be served has exactly one.
+    identity: (name, mtime_ns, inode, size) of every file in the folder. Two scans that give the same identity saw the
+      same files; one that keeps changing is still being written.
+    """
+
+    model: str
+    version: int
+    folder: Path
+    candidates: tuple[Path, ...]
+    identity: tuple[tuple[str, FileIdentity], ...]
+
+    @property
+    def path(self) -> Path:
+        """The artifact. Raises BundleError when the folder holds none (yet), or several."""
+        if len(self.candidates) == 1:
+            return self.candidates[0]
+        what = f"one model file ({', '.join(sorted(ARTIFACT_SUFFIXES))}, or a signature.json)"
+        if not self.candidates:
+            raise BundleError(
+                f"version {self.version} of {self.model!r} has no artifact",
+                where=str(self.folder),
+                expected=what,
+                got=", ".join(name for name, _ in self.identity) or "an empty folder",
+                hint="Is it still being written? Write it elsewhere in the same file system, then rename it into place.",
+            )
+        raise BundleError(
+            f"version {self.version} of {self.model!r} has several artifacts",
+            where=str(self.folder),
+            expected=what,
+            got=", ".join(path.name for path in self.candidates),
+            hint="Which one is served? Leave that one here and move the others to versions or models of their own.",
+        )
+
+
+class ModelRepository:
+    """The models and versions under one folder."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def scan(self) -> list[ArtifactVersion]:
+        """Every version of every model, sorted by model name and version number.
+
+        Models are the folders whose names do not begin with a dot; versions are the folders in them that are named by
+        a positive integer without leading zeros; everything else is left alone. What disappears during the scan is
+        left out. Raises BundleError when a folder cannot be listed.
+        """
+        found = [
+            _artifact_version(model, int(version), self.root / model / version)
+            for model in _folders(self.root, missing_ok=False)
+            for version in _folders(self.root / model)
+            if _VERSION.fullmatch(version)
+        ]
+        return sorted(found, key=lambda each: (each.model, each.version))
+
+
+_VERSION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+
+
+def _artifact_version(model: str, version: int, folder: Path) -> ArtifactVersion:
+    files = _files(folder)
+    artifacts = [name for name, _ in files if Path(name).suffix in ARTIFACT_SUFFIXES]
+    documents = [name for name, _ in files if name in DOCUMENT_NAMES]
+    return ArtifactVersion(
+        model=model,
+        version=version,
+        folder=folder,
+        candidates=tuple(folder / name for name in artifacts or documents),
+        identity=tuple(files),
+    )
+
+
+def _folders(folder: Path, *, missing_ok: bool = True) -> list[str]:
+    return [entry.name for entry in _entries(folder, missing_ok=missing_ok) if entry.is_dir()]
+
+
+def _files(folder: Path) -> list[tuple[str, FileIdentity]]:
+    files = []
+    for entry in _entries(folder, missing_ok=True):
+        try:
+            if entry.is_file():
+                files.append((entry.name, FileIdentity.of(entry.stat())))
+        except OSError:
+            continue  # gone since the folder was listed
+    return sorted(files)
+
+
+def _entries(folder: Path, *, missing_ok: bool) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        if missing_ok:
+            return []
+        raise BundleError(
+            where=str(folder), expected="a model repository (a folder of MODEL/VERSION/artifact)", got="nothing there"
+        ) from None
+    except OSError as failure:
+        raise BundleError(
+            "the folder cannot be listed", where=str(folder), got=failure.strerror or str(failure)
+        ) from None
