@@ -1,0 +1,1 @@
+"""The root tier: answers a score request by fetching, trimming, fanning out and gathering."""
