@@ -1,0 +1,1 @@
+"""Metrics of the serving tiers, under the names that existing dashboards expect. Knows no transport."""

@@ -1,0 +1,105 @@
+"""Run ONNX with onnxruntime. Inputs go in by name; the session bounds its own threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trimtab.errors import ArtifactError, missing_extra
+from trimtab.serving.leaf.engines.engine import OutputArray
+from trimtab.signature.dtypes import DType, spelling
+from trimtab.signature.types import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from trimtab.signature.model import Signature
+
+
+class OnnxRuntimeEngine:
+    """One `onnxruntime.InferenceSession` on the CPU; `Session.run` may be called from several threads."""
+
+    platform = "onnxruntime_onnx"
+
+    def __init__(self, path: Path, signature: Signature, *, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise missing_extra("onnxruntime", "onnxruntime", "serving ONNX") from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own for each status
+            raise ArtifactError("onnxruntime does not load it", where=str(path), got=str(error)) from None
+        self._datatypes = {it.name: _datatype(it.type, f"{path}: output {it.name!r}") for it in _outputs(self._session)}
+        self._order = [it.name for it in signature.outputs if it.name in self._datatypes] or [*self._datatypes]
+        self._bfloat16 = {
+            it.name: _ONNX_BFLOAT16
+            for it in signature.inputs
+            if isinstance(it.type, Tensor) and it.type.dtype is DType.BFLOAT16
+        }
+        self._text = {it.name for it in self._session.get_inputs() if it.type == "tensor(string)"}
+        self._ort_value = onnxruntime.OrtValue
+
+    def run(self, arrays: Mapping[str, np.ndarray], wanted: Collection[str]) -> dict[str, OutputArray]:
+        """Score one request: see `Engine.run`."""
+        names = [name for name in self._order if not wanted or name in wanted]
+        if self._bfloat16 and not self._bfloat16.keys().isdisjoint(arrays):
+            feeds = {name: self._value(name, array) for name, array in arrays.items()}
+            answer = [value.numpy() for value in self._session.run_with_ort_values(names, feeds)]
+        else:
+            if self._text:
+                arrays = {name: _text(array) if name in self._text else array for name, array in arrays.items()}
+            answer = self._session.run(names, arrays)
+        return {
+            name: OutputArray(self._datatypes[name], np.asarray(value))
+            for name, value in zip(names, answer, strict=True)
+        }
+
+    def _value(self, name: str, array: np.ndarray) -> Any:
+        if name in self._bfloat16:
+            bits = np.ascontiguousarray(array)
+            return self._ort_value.ortvalue_from_numpy_with_onnx_type(bits, self._bfloat16[name])
+        return self._ort_value.ortvalue_from_numpy(_text(array) if name in self._text else array)
+
+
+_ONNX_BFLOAT16 = spelling(DType.BFLOAT16, "onnx")
+
+
+def _outputs(session: Any) -> list[Any]:
+    outputs: list[Any] = session.get_outputs()
+    return outputs
+
+
+def _datatype(onnx_type: str, where: str) -> str:
+    element = onnx_type.removeprefix("tensor(").removesuffix(")")
+    datatype = _DATATYPES.get(element)
+    if datatype is None or not onnx_type.startswith("tensor("):
+        raise ArtifactError(
+            where=where,
+            expected="a tensor that the Open Inference Protocol and numpy can carry",
+            got=onnx_type,
+            hint="Cast it inside the model before it is returned, and export the model again.",
+        )
+    return datatype
+
+
+_DATATYPES = {
+    {"float16": "float16", "float32": "float", "float64": "double"}.get(dtype.value, dtype.value): str(datatype)
+    for dtype in DType
+    if (datatype := spelling(dtype, "oip")) and dtype not in (DType.BFLOAT16, DType.BYTES)
+}
+"""Datatype by onnxruntime's name of the element type."""
+
+
+def _text(array: np.ndarray) -> np.ndarray:
+    """Elements as str: onnxruntime takes text, the wire carries bytes. Raises UnicodeDecodeError where it is not text."""
+    if array.dtype != object:
+        return array
+    elements = [it.decode() if isinstance(it, bytes) else it for it in array.ravel()]
+    return np.array(elements, dtype=object).reshape(array.shape)
