@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class FileIdentity(NamedTuple):
-    """Changes when a file is replaced, rewritten or grows. A hint that saves reading; what is read is always verified."""
+    """Changes when a file is replaced, rewritten or grows. Only saves reading: what is read is verified."""
 
     mtime_ns: int
     inode: int

@@ -55,7 +55,7 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
                 where=str(self.folder),
                 expected=what,
                 got=", ".join(name for name, _ in self.identity) or "an empty folder",
-                hint="Is it still being written? Write it elsewhere in the same file system, then rename it into place.",
+                hint="Still being written? Write it elsewhere in the same file system, then rename it into place.",
             )
         raise BundleError(
             f"version {self.version} of {self.model!r} has several artifacts",

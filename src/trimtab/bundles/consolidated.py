@@ -1,0 +1,177 @@
+"""The consolidated map: what all bundles of a root say together, compiled for look-up.
+
+It is immutable. A change builds a new map and swaps one reference, so readers never lock and never see half a change.
+The look-up itself is the kernel's; its table is in docs/design.md.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from trimtab import _kernel
+from trimtab.bundles.outcomes import MissPolicy, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import TypeAlias
+
+    from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion
+
+    Sources: TypeAlias = list[tuple[str, Bundle, BundledModel]]
+
+
+class Lookup(Struct, frozen=True):
+    """The answer to one request.
+
+    allowlist: the names that may be sent; None: pass the request through.
+    version: the version whose allowlist it is; None for a union and for a pass-through.
+    """
+
+    outcome: Outcome
+    allowlist: frozenset[str] | None
+    version: str | None
+
+
+class MappedModel(Struct, frozen=True, kw_only=True):
+    """One model as all bundles together know it.
+
+    attested_stable: every bundle that has the model attests it, with one and the same input digest, and no two of them
+    disagree about a version. versions: in ascending order. digests: by version; None where bundles disagree.
+    """
+
+    attested_stable: bool
+    latest: str
+    versions: tuple[str, ...]
+    digests: Mapping[str, str | None]
+
+
+class ConsolidatedMap:
+    """All bundles of a root as one immutable map.
+
+    bundles: by the name under which each is loaded. A model in several bundles has the versions of all of them. Where
+    two bundles state different digests for one version, the version gets the union of both allowlists, its model is not
+    attested stable, and `notes` says so.
+    """
+
+    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
+        self.bundles: Mapping[str, Bundle] = MappingProxyType(dict(bundles))
+        tables = _Tables()
+        notes: list[str] = []
+        models: dict[str, MappedModel] = {}
+        compiled = []
+        for name, sources in _models(self.bundles).items():
+            model, allowlists, conflicts = _merge(name, sources, tables)
+            models[name] = model
+            notes.extend(conflicts)
+            versions = [(version, allowlists[version]) for version in model.versions]
+            union = tables.union(allowlists.values())
+            compiled.append((name, model.attested_stable, allowlists[model.latest], union, versions))
+        self.models: Mapping[str, MappedModel] = MappingProxyType(models)
+        self.notes = tuple(notes)
+        self.compiled = _kernel.CompiledMap(tables.lists, compiled)
+        self._sets: dict[int, frozenset[str]] = {}
+
+    def lookup(self, model: str, version: str = "", policy: MissPolicy = MissPolicy.LENIENT) -> Lookup:
+        """Which allowlist a request for `model` and `version` gets; an empty version means that none is named."""
+        try:
+            number, index = self.compiled.lookup(model, version, policy is MissPolicy.STRICT)
+        except UnicodeEncodeError:  # a lone surrogate, which no name of a map has
+            if model not in self.models:
+                return Lookup(Outcome.UNKNOWN_MODEL, None, None)
+            number, index = self.compiled.lookup(model, "?", policy is MissPolicy.STRICT)
+        outcome = _OUTCOMES[number]
+        if index < 0:
+            return Lookup(outcome, None, None)
+        return Lookup(outcome, self._allowlist(index), self._version(outcome, model, version))
+
+    def expected_digest(self, model: str, version: str) -> str | None:
+        """The signature digest that a leaf must report for a version; None when unknown, or when bundles disagree."""
+        known = self.models.get(model)
+        return known.digests.get(version) if known is not None else None
+
+    def latest(self, model: str) -> str | None:
+        """The highest version of a model; None when the map does not have the model."""
+        known = self.models.get(model)
+        return known.latest if known is not None else None
+
+    def _allowlist(self, index: int) -> frozenset[str]:
+        names = self._sets.get(index)
+        if names is None:
+            names = self._sets[index] = frozenset(self.compiled.allowlist(index))
+        return names
+
+    def _version(self, outcome: Outcome, model: str, version: str) -> str | None:
+        if outcome is Outcome.EXACT:
+            return version
+        return None if outcome is Outcome.UNION_UNVERSIONED else self.models[model].latest
+
+
+_OUTCOMES = tuple(Outcome(name) for name in _kernel.OUTCOMES)
+
+
+class _Tables:
+    """Allowlists, each distinct one once, whatever bundle it comes from."""
+
+    def __init__(self) -> None:
+        self.lists: list[tuple[str, ...]] = []
+        self._places: dict[tuple[str, ...], int] = {}
+        self._of_bundle: dict[tuple[int, int], int] = {}
+
+    def of(self, bundle: Bundle, allowlist: int) -> int:
+        key = (id(bundle), allowlist)
+        place = self._of_bundle.get(key)
+        if place is None:
+            place = self._of_bundle[key] = self._intern(bundle.allowlist_names(allowlist))
+        return place
+
+    def union(self, places: Iterable[int]) -> int:
+        distinct = set(places)
+        if len(distinct) == 1:
+            return distinct.pop()
+        return self._intern(tuple(sorted(frozenset().union(*(self.lists[place] for place in distinct)))))
+
+    def _intern(self, names: tuple[str, ...]) -> int:
+        place = self._places.setdefault(names, len(self.lists))
+        if place == len(self.lists):
+            self.lists.append(names)
+        return place
+
+
+def _models(bundles: Mapping[str, Bundle]) -> dict[str, Sources]:
+    """Where each model comes from; a model that only has a past is in none."""
+    models: dict[str, Sources] = {}
+    for name, bundle in bundles.items():
+        for model, bundled in bundle.models.items():
+            if bundled.versions:
+                models.setdefault(model, []).append((name, bundle, bundled))
+    return models
+
+
+def _merge(model: str, sources: Sources, tables: _Tables) -> tuple[MappedModel, dict[str, int], list[str]]:
+    """The model, its allowlists by version, and where its bundles disagree."""
+    stated: dict[str, list[tuple[str, Bundle, BundledVersion]]] = {}
+    for name, bundle, bundled in sources:
+        for version, each in bundled.versions.items():
+            stated.setdefault(version, []).append((name, bundle, each))
+    versions = tuple(sorted(stated, key=int))
+    digests: dict[str, str | None] = {}
+    allowlists: dict[str, int] = {}
+    conflicts: list[str] = []
+    for version in versions:
+        distinct = {each.digest for _, _, each in stated[version]}
+        digests[version] = distinct.pop() if len(distinct) == 1 else None
+        allowlists[version] = tables.union(tables.of(bundle, each.allowlist) for _, bundle, each in stated[version])
+        if digests[version] is None:
+            names = " and ".join(name for name, _, _ in stated[version])
+            conflicts.append(
+                f"{model}:{version}: the bundles {names} state different signatures; requests get the union of both"
+            )
+    published = {digest for _, _, bundled in sources for digest in bundled.published}
+    attested = all(bundled.attested_stable for _, _, bundled in sources) and len(published) == 1 and not conflicts
+    merged = MappedModel(
+        attested_stable=attested, latest=versions[-1], versions=versions, digests=MappingProxyType(digests)
+    )
+    return merged, allowlists, conflicts
