@@ -105,7 +105,11 @@ class Bundle(_Value, frozen=True, dict=True):
 
     def allowlist_names(self, index: int) -> tuple[str, ...]:
         """The names of one allowlist, sorted."""
-        return tuple(map(self.names.__getitem__, self.allowlists[index]))
+        indices = self.allowlists[index]
+        if len(indices) < 2:  # itemgetter gives no tuple then; for the others it is the quickest by half
+            return tuple(self.names[each] for each in indices)
+        names: tuple[str, ...] = operator.itemgetter(*indices)(self.names)
+        return names
 
     def same_content(self, other: Bundle) -> bool:
         """Whether only serial and creation time may differ."""
@@ -173,7 +177,7 @@ def decode_bundle(data: bytes, where: str = "") -> Bundle:
             where=f"{where}: digest" if where else "digest",
             expected=bundle.digest,
             got=document.digest,
-            hint="Was it cut, damaged or edited by hand? Build it again from the repository: trimtab bundle build",
+            hint="Was it cut, damaged or edited by hand? Take a good copy, or build a new file: trimtab bundle build",
         )
     return bundle
 
