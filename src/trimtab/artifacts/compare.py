@@ -1,0 +1,209 @@
+"""Compare the signature that an artifact declares with the one derived from its graph, and join the two.
+
+The declared one is the contract: its names, its order, its constraints. The derived one is the check, and the source of
+what the declared one leaves open: everything but names for a plain `module_info.json`, liveness for a full document.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from trimtab.artifacts.compare_names import join_names
+from trimtab.errors import ContradictionError, SignatureError
+from trimtab.signature.dtypes import DType
+from trimtab.signature.model import Input, Learned, Live, Output, Overload, Presence, Signature
+from trimtab.signature.path import Step, parse_path
+from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Scalar, Sequence, Sparse, Tensor, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence as AnySequence
+
+    from trimtab.signature.model import EntryPoint
+
+_HINT = "Which one is right? Correct the document, or embed the derived signature: trimtab embed ARTIFACT --derive"
+
+
+def reconcile(declared: Signature, derived: Signature, where: str) -> Signature:
+    """The declared signature, completed by what only the graph knows. ContradictionError where they disagree."""
+    names_only = declared.provenance.format == "module_info"
+    if names_only:
+        joined = join_names(declared, derived, where)
+    else:
+        joined = replace(
+            declared,
+            entry_points=tuple(
+                _entry_point(each, _counterpart(each, derived, where), where) for each in declared.entry_points
+            ),
+        )
+    notes = dict.fromkeys((*declared.provenance.notes, *derived.provenance.notes))
+    provenance = replace(
+        derived.provenance,
+        learned=Learned.DECLARED if names_only else declared.provenance.learned,
+        notes=tuple(notes),
+    )
+    return replace(joined, provenance=provenance)
+
+
+def _counterpart(declared: EntryPoint, derived: Signature, where: str) -> EntryPoint:
+    for each in derived.entry_points:
+        if each.name == declared.name:
+            return each
+    known = ", ".join(repr(each.name) for each in derived.entry_points)
+    raise ContradictionError(
+        f"the document declares the entry point {declared.name!r}, which the artifact does not have",
+        where=where,
+        expected=f"one of {known}",
+        got=repr(declared.name),
+        hint=_HINT,
+    )
+
+
+def _entry_point(declared: EntryPoint, derived: EntryPoint, where: str) -> EntryPoint:
+    # Every format read so far has one overload; each declared one must fit it.
+    place = f"{where}: {declared.name}"
+    return replace(
+        declared, overloads=tuple(_overload(each, derived.overloads[0], place) for each in declared.overloads)
+    )
+
+
+def _overload(declared: Overload, derived: Overload, where: str) -> Overload:
+    inputs = tuple(_input(value, derived.inputs, where) for value in declared.inputs)
+    for value in derived.inputs:
+        if value.presence is Presence.REQUIRED and not any(_covers(it.call_path, value.call_path) for it in inputs):
+            raise ContradictionError(
+                f"the artifact requires the input {value.name!r} ({value.type}), which the document does not declare",
+                where=where,
+                expected=f"an input at {value.call_path}",
+                got=", ".join(it.call_path for it in inputs)[:200] or "no inputs",
+                hint=_HINT,
+            )
+    for position, output in enumerate(declared.outputs):
+        _check_output(output, position, declared, derived, where)
+    return replace(declared, inputs=inputs)
+
+
+def _covers(outer: str, inner: str) -> bool:
+    """Whether one path is the other, or contains it, or lies inside it."""
+    return _prefix(outer, inner) or _prefix(inner, outer)
+
+
+def _prefix(outer: str, inner: str) -> bool:
+    outer_root, outer_steps = _split(outer)
+    inner_root, inner_steps = _split(inner)
+    return outer_root == inner_root and inner_steps[: len(outer_steps)] == outer_steps
+
+
+def _split(path: str) -> tuple[str, tuple[Step, ...]]:
+    try:
+        return parse_path(path)
+    except SignatureError:
+        return path, ()  # a name with characters that paths do not have, as ONNX allows
+
+
+def _input(declared: Input, derived: AnySequence[Input], where: str) -> Input:
+    matches = [it for it in derived if it.call_path == declared.call_path] or [
+        it for it in derived if _covers(it.call_path, declared.call_path)
+    ]
+    if not matches:
+        raise ContradictionError(
+            f"the document declares the input {declared.name!r}, which the artifact does not have",
+            where=where,
+            expected=f"one of {', '.join(it.call_path for it in derived)[:300] or 'no inputs'}",
+            got=declared.call_path,
+            hint=_HINT,
+        )
+    match = matches[0]
+    below = _split(declared.call_path)[1][len(_split(match.call_path)[1]) :]
+    if match.learned.get("type") is not Learned.EXAMPLE and _prefix(match.call_path, declared.call_path):
+        _refuse_clash(declared.type, match.type, below, f"{where}: input {declared.name!r}")
+    if declared.live is Live.UNKNOWN and match.live is not Live.UNKNOWN and not below:
+        return replace(declared, live=match.live, learned={**declared.learned, "live": Learned.DERIVED})
+    return declared
+
+
+def _check_output(output: Output, position: int, declared: Overload, derived: Overload, where: str) -> None:
+    by_path = [it for it in derived.outputs if _covers(it.return_path, output.return_path)]
+    by_name = [it for it in derived.outputs if it.name == output.name]
+    if not by_path and not by_name and len(declared.outputs) == len(derived.outputs):
+        by_name = [derived.outputs[position]]
+    exact = [it for it in by_path if it.return_path == output.return_path]
+    matches = exact or by_name or by_path
+    if not matches:
+        raise ContradictionError(
+            f"the document declares the output {output.name!r}, which the artifact does not have",
+            where=where,
+            expected=f"one of {', '.join(it.name for it in derived.outputs)[:300] or 'no outputs'}",
+            got=output.return_path or output.name,
+            hint=_HINT,
+        )
+    match = matches[0]
+    below = () if matches is by_name else _split(output.return_path)[1][len(_split(match.return_path)[1]) :]
+    if match.learned.get("type") is not Learned.EXAMPLE:
+        _refuse_clash(output.type, match.type, below, f"{where}: output {output.name!r}")
+
+
+def _refuse_clash(declared: Type, derived: Type, below: AnySequence[Step], where: str) -> None:
+    for _ in below:  # the declared value lies inside of a container that the graph leaves open
+        derived = derived.element if isinstance(derived, Optional) else derived
+        if isinstance(derived, Mapping):
+            derived = derived.value
+        elif isinstance(derived, Sequence):
+            derived = derived.element
+        elif isinstance(derived, Opaque):
+            return
+    if _clash(declared, derived):
+        raise ContradictionError(
+            "the document and the artifact's graph disagree",
+            where=where,
+            expected=f"{derived} as in the graph",
+            got=f"{declared} in the document",
+            hint=_HINT,
+        )
+
+
+def _clash(declared: Type, derived: Type) -> bool:
+    """Whether no value can be of both types. What either side leaves open does not clash."""
+    declared = declared.element if isinstance(declared, Optional) else declared
+    derived = derived.element if isinstance(derived, Optional) else derived
+    match declared, derived:
+        case (Opaque(), _) | (_, Opaque()):
+            return False
+        case (Tensor(), Tensor()):
+            return _dtypes_clash(declared.dtype, derived.dtype) or _shapes_clash(declared.shape, derived.shape)
+        case (Sparse(), Sparse()):
+            return _dtypes_clash(declared.dtype, derived.dtype) or _shapes_clash(declared.shape, derived.shape)
+        case (Scalar(), Scalar()):
+            return _dtypes_clash(declared.dtype, derived.dtype)
+        case (Literal(), Literal()):
+            return declared != derived
+        case (Sequence(), Sequence()):
+            return _clash(declared.element, derived.element)
+        case (Mapping(), Mapping()):
+            return declared.key != derived.key or _clash(declared.value, derived.value)
+    return type(declared) is not type(derived)
+
+
+_TEXT = (DType.STRING, DType.BYTES)
+
+
+def _dtypes_clash(declared: DType | None, derived: DType | None) -> bool:
+    return (
+        declared is not None
+        and derived is not None
+        and declared is not derived
+        and not (declared in _TEXT and derived in _TEXT)
+    )
+
+
+def _shapes_clash(declared: tuple[int | str | None, ...] | None, derived: tuple[int | str | None, ...] | None) -> bool:
+    if declared is None or derived is None:
+        return False
+    if len(declared) != len(derived):
+        return True
+    # A symbol says that a size varies, so it contradicts a fixed one. A fixed one only narrows a symbol.
+    return any(
+        isinstance(graph, int) and stated is not None and stated != graph
+        for stated, graph in zip(declared, derived, strict=True)
+    )

@@ -1,0 +1,45 @@
+"""A signature document on its own, `signature.json` or a plain `module_info.json`, read as an artifact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimtab.errors import ArtifactError
+from trimtab.signature.document import MAX_DOCUMENT_BYTES, decode_document
+
+if TYPE_CHECKING:
+    from trimtab.signature.model import Signature
+    from trimtab.source.bytes import ByteSource
+
+name = "document"
+
+_HEAD_BYTES = 64 << 10
+
+
+def match(source: ByteSource) -> bool:
+    """Whether this is a JSON object that has `input_names` near its beginning, as every signature document has."""
+    head = source.head(_HEAD_BYTES)
+    return head.lstrip(b" \t\r\n").startswith(b"{") and b'"input_names"' in head
+
+
+def derive(source: ByteSource) -> Signature:
+    """The signature that the document states. SignatureError where it is malformed."""
+    if source.size > MAX_DOCUMENT_BYTES:
+        raise ArtifactError(where=source.name, expected=f"at most {MAX_DOCUMENT_BYTES} bytes", got=str(source.size))
+    return decode_document(source.read(0, source.size), source.name)
+
+
+def declared(source: ByteSource) -> None:
+    """Nothing: the document is not inside of something else."""
+    del source
+
+
+def embed(path: str, document: bytes) -> None:
+    """Refused: a signature document is itself the signature."""
+    del document
+    raise ArtifactError(
+        where=path,
+        expected="a model file",
+        got="a signature document",
+        hint="Write the other signature over it, or name the model file that this document is to go into.",
+    )

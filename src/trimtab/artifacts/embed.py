@@ -1,0 +1,54 @@
+"""Write a signature into the artifact that it describes, and read it back."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trimtab.artifacts.compare import reconcile
+from trimtab.artifacts.read import read_from
+from trimtab.artifacts.registry import find_format
+from trimtab.errors import ArtifactError, RefusedArtifactError
+from trimtab.signature.document import encode_document
+from trimtab.source.bytes import LocalFile
+
+if TYPE_CHECKING:
+    from trimtab.artifacts.format import Format
+    from trimtab.signature.model import Signature
+    from trimtab.source.bytes import ByteSource
+
+
+def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
+    """Make `signature` the one that the artifact declares, in place of the one inside, if any.
+
+    A signature that contradicts the artifact's graph is refused (ContradictionError) before anything is written. What
+    is written is read back and compared. The cost does not grow with the weights; however the write ends, the file is
+    the old artifact or the new one, or (ONNX above 64 MiB, killed in mid-write) says how to restore the old one.
+
+    Raises ArtifactError when the file cannot be read or written, or its format has no place for a signature.
+    """
+    name = os.fspath(path)
+    with LocalFile(name) as source:
+        format_ = find_format(source)
+        document = encode_document(_completed(signature, format_, source))
+    format_.embed(name, document)
+    with LocalFile(name) as source:
+        written = format_.declared(source)
+        if written != document:
+            raise ArtifactError(
+                "the signature read back is not the one written",
+                where=name,
+                expected=f"{len(document)} bytes",
+                got="none" if written is None else f"{len(written)} other bytes",
+                hint="Did another process write to the file? Embed again.",
+            )
+        read_from(format_, source)
+
+
+def _completed(signature: Signature, format_: Format, source: ByteSource) -> Signature:
+    """The signature, checked against the artifact's graph and completed from it."""
+    try:
+        derived = format_.derive(source)
+    except RefusedArtifactError:
+        return signature  # the artifact says nothing itself
+    return reconcile(signature, derived, source.name)

@@ -1,0 +1,39 @@
+"""What a format's reader offers. A module with these four functions and a `name` is a reader.
+
+Third parties add one by an entry point in the group `trimtab.formats`, whose value is such a module or object.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from trimtab.signature.model import Signature
+    from trimtab.source.bytes import ByteSource
+
+
+class Format(Protocol):
+    """A kind of model artifact. Every method raises ArtifactError, and nothing else, on bytes that it cannot read."""
+
+    @property
+    def name(self) -> str:
+        """What `Provenance.format` calls it."""
+
+    def match(self, source: ByteSource) -> bool:
+        """Whether the content (never the name) is of this kind. May raise for a container that is damaged."""
+
+    def derive(self, source: ByteSource) -> Signature:
+        """The signature that the artifact's own graph or code states.
+
+        RefusedArtifactError when the artifact is of this kind but says nothing of its inputs; a declared signature is
+        then taken as it is.
+        """
+
+    def declared(self, source: ByteSource) -> bytes | None:
+        """The bytes of the signature document inside, or None."""
+
+    def embed(self, path: str, document: bytes) -> None:
+        """Write a signature document into the file at `path`, in place of the one inside, if any.
+
+        Leaves the old file in force, or restorable, when it fails or is killed at any moment.
+        """

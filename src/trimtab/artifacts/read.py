@@ -1,0 +1,82 @@
+"""Read the signature of an artifact: what it declares and what its graph says, compared and joined."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trimtab.artifacts.compare import reconcile
+from trimtab.artifacts.registry import find_format
+from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
+from trimtab.signature.document import FILE_NAME, decode_document, is_document
+from trimtab.source.bytes import ByteSource, LocalFile
+
+if TYPE_CHECKING:
+    from trimtab.artifacts.format import Format
+    from trimtab.signature.model import Signature
+
+
+def read_signature(artifact: str | os.PathLike[str] | ByteSource) -> Signature:
+    """The signature of a model file, read without its framework.
+
+    artifact: a path, or a byte source. The content decides what it is, never the name.
+    An embedded signature document is the answer when there is one, once the artifact's own graph does not contradict
+    it; what only the graph knows is added to it. Otherwise the answer is what the graph says, and
+    `signature.provenance.learned` says so.
+
+    Raises RefusedArtifactError for kinds that are not read on purpose (pickles, for example), ContradictionError where
+    document and graph disagree, and ArtifactError for everything damaged, hostile or unknown.
+    Cost: the bytes of the signature, not of the weights. Nothing is executed or unpickled; no framework is imported.
+    """
+    if isinstance(artifact, ByteSource):
+        return _read(artifact)
+    with LocalFile(os.fspath(artifact)) as source:
+        return _read(source)
+
+
+def _read(source: ByteSource) -> Signature:
+    try:
+        return read_from(find_format(source), source)
+    except SignatureError as failure:
+        raise as_artifact_error(failure, source.name) from None
+
+
+def read_from(format_: Format, source: ByteSource) -> Signature:
+    """`read_signature` for a source whose format is known."""
+    document, note = _declared(format_, source)
+    if document is None:
+        return _noted(format_.derive(source), note)
+    try:
+        derived = format_.derive(source)
+    except RefusedArtifactError:
+        return document  # the artifact says nothing itself: its document is all there is
+    return reconcile(document, derived, source.name)
+
+
+def as_artifact_error(failure: SignatureError, place: str) -> ArtifactError:
+    """A signature error met inside an artifact, as the error of the artifact."""
+    where = failure.where if failure.where.startswith(place) else f"{place}: {failure.where}".removesuffix(": ")
+    return ArtifactError(failure.problem, where=where, expected=failure.expected, got=failure.got, hint=failure.hint)
+
+
+def _declared(format_: Format, source: ByteSource) -> tuple[Signature | None, str]:
+    """The embedded signature, or None; and a note where a file of that name is something else."""
+    data = format_.declared(source)
+    if data is None:
+        return None, ""
+    where = f"{source.name}: {FILE_NAME}"
+    try:
+        if not is_document(data):
+            return None, f"the embedded {FILE_NAME} lacks input_names or output_names and is ignored"
+        return decode_document(data, where), ""
+    except SignatureError as failure:
+        raise as_artifact_error(failure, where) from None
+
+
+def _noted(signature: Signature, note: str) -> Signature:
+    if not note:
+        return signature
+    from msgspec.structs import replace
+
+    provenance = replace(signature.provenance, notes=(*signature.provenance.notes, note))
+    return replace(signature, provenance=provenance)

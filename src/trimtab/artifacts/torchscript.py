@@ -1,0 +1,221 @@
+"""Read the signature of a TorchScript archive (`.pt`, `.ptl`) without torch.
+
+The archive is a zip. `data.pkl` begins with the name of the root class; `code/` holds that class as text, with every
+method's arguments, types and defaults. Traced archives also keep what their example inputs looked like. Weights and
+module state are never touched. TorchScript states no dtype and no shape for a tensor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trimtab.artifacts.archive import TorchArchive, open_archive
+from trimtab.artifacts.naming import Leaf, input_names, output_names
+from trimtab.artifacts.torchscript_code import ClassCode, Method, returned_keys
+from trimtab.artifacts.torchscript_defaults import read_default
+from trimtab.artifacts.torchscript_types import CodeFiles, Part
+from trimtab.artifacts.traced import Example, read_examples
+from trimtab.errors import ArtifactError
+from trimtab.signature.model import (
+    EntryPoint,
+    Feature,
+    Input,
+    Learned,
+    Output,
+    Overload,
+    Presence,
+    Provenance,
+    Signature,
+)
+from trimtab.signature.path import Key
+from trimtab.signature.types import Literal, Mapping, Optional, Tensor
+from trimtab.source.pickle import pickled_names, read_pickle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trimtab.source.bytes import ByteSource
+
+name = "torchscript"
+
+MAX_PICKLE_BYTES = 16 << 20
+_ROOT_CLASS_BYTES = 4096
+
+
+def match(source: ByteSource) -> bool:
+    """Whether this is a TorchScript archive: `constants.pkl` is the test that torch itself uses."""
+    archive = open_archive(source)
+    return archive is not None and "constants.pkl" in archive and "archive_format" not in archive
+
+
+def derive(source: ByteSource) -> Signature:
+    """One entry point per method of the root class; `forward` first."""
+    archive = _open(source)
+    code = CodeFiles(archive)
+    root = _root_class(archive, code)
+    constants = _Constants(archive)
+    examples = _examples(archive)
+    methods = _entry_methods(root)
+    if not methods:
+        raise ArtifactError(
+            where=archive.place("data.pkl"),
+            expected="a module with a forward method",
+            got=f"the class {root.name} without methods",
+        )
+    return Signature(
+        entry_points=tuple(
+            EntryPoint(
+                name=method.name,
+                overloads=(
+                    Overload(
+                        inputs=_inputs(method, code, constants, examples.get(method.name, ())),
+                        outputs=_outputs(method, code),
+                    ),
+                ),
+            )
+            for method in methods
+        ),
+        default_entry_point=methods[0].name,
+        provenance=Provenance(format=name, producer=_producer(archive), learned=Learned.DERIVED),
+    )
+
+
+def declared(source: ByteSource) -> bytes | None:
+    """The document at `extra/module_info.json`."""
+    return _open(source).document()
+
+
+def embed(path: str, document: bytes) -> None:
+    """Append the document to the archive."""
+    from trimtab.source.append import append_entry
+    from trimtab.source.bytes import LocalFile
+
+    with LocalFile(path) as source:
+        entry = _open(source).document_name
+    append_entry(path, entry, document)
+
+
+def _open(source: ByteSource) -> TorchArchive:
+    archive = open_archive(source)
+    if archive is None:
+        raise ArtifactError(where=source.name, expected="a TorchScript archive", got="another kind of file")
+    return archive
+
+
+def _producer(archive: TorchArchive) -> str:
+    if "version" not in archive:
+        return "torch"
+    version = archive.read("version", limit=64).decode("ascii", "replace").strip()
+    return f"torch (file format {version})"
+
+
+def _root_class(archive: TorchArchive, code: CodeFiles) -> ClassCode:
+    names = pickled_names(archive.read_prefix("data.pkl", _ROOT_CLASS_BYTES))
+    where = archive.place("data.pkl")
+    if not names:
+        raise ArtifactError(where=where, expected="the name of the root class", got="none")
+    root = code.find(str(names[0]))
+    if root is None:
+        raise ArtifactError(where=where, expected=f"the code of the root class {names[0]}", got="none in code/")
+    return root
+
+
+def _entry_methods(root: ClassCode) -> list[Method]:
+    """The callable methods: neither hooks nor what the compiler makes of properties."""
+    methods = [
+        method
+        for method in root.methods.values()
+        if method.name not in root.hooks
+        and not (method.name.startswith("__") and method.name.endswith(("_getter", "_setter")))
+    ]
+    return sorted(methods, key=lambda method: method.name != "forward")
+
+
+def _examples(archive: TorchArchive) -> dict[str, list[Any]]:
+    """The example calls of a traced module, by method."""
+    if "traced_inputs.pkl" not in archive:
+        return {}
+    data = archive.read("traced_inputs.pkl", limit=MAX_PICKLE_BYTES)
+    return read_examples(data, archive.place("traced_inputs.pkl"))
+
+
+class _Constants:
+    """The tuple CONSTANTS.c0, c1, … that code refers to; read only when it does."""
+
+    def __init__(self, archive: TorchArchive) -> None:
+        self._archive = archive
+        self._values: tuple[Any, ...] | None = None
+
+    def __call__(self, index: int) -> Any:
+        where = self._archive.place("constants.pkl")
+        if self._values is None:
+            values = read_pickle(self._archive.read("constants.pkl", limit=MAX_PICKLE_BYTES), where)
+            self._values = values if isinstance(values, tuple) else ()
+        if index >= len(self._values):
+            raise ArtifactError(where=where, expected=f"a constant c{index}", got=f"{len(self._values)} constants")
+        return self._values[index]
+
+
+def _inputs(
+    method: Method, code: CodeFiles, constants: Callable[[int], Any], examples: tuple[Any, ...] | list[Any]
+) -> tuple[Input, ...]:
+    parts: list[tuple[Part, Literal | None, Example]] = []
+    for index, argument in enumerate(method.arguments):
+        default = None if argument.default is None else read_default(argument.default, constants)
+        example = Example(examples[index]) if len(examples) == len(method.arguments) else Example()
+        parts.extend(
+            (part, _at(default, part.indices), example.at(part.indices))
+            for part in code.parts(argument.type, argument.name)
+        )
+    names = input_names([Leaf(part.root, part.steps) for part, _, _ in parts])
+    return tuple(
+        _input(input_name, part, default, example)
+        for input_name, (part, default, example) in zip(names, parts, strict=True)
+    )
+
+
+def _at(default: Literal | None, indices: tuple[int, ...]) -> Literal | None:
+    """The part of a tuple's default that belongs to one of its elements."""
+    for index in indices:
+        if default is None or not isinstance(default.value, tuple) or index >= len(default.value):
+            return None
+        default = default.value[index]
+    return default
+
+
+def _input(input_name: str, part: Part, default: Literal | None, example: Example) -> Input:
+    type_ = part.type
+    learned: dict[str, Learned] = {}
+    seen = example.tensor()
+    if isinstance(type_, Tensor) and seen is not None:
+        type_, learned = seen, {"type": Learned.EXAMPLE}
+    features: tuple[Feature, ...] = ()
+    if isinstance(type_, Mapping) and isinstance(type_.value, Tensor):
+        features = tuple(Feature(name=key, type=tensor) for key, tensor in example.tensors())
+        learned = {"features": Learned.EXAMPLE} if features else {}
+    path = Leaf(part.root, part.steps).path
+    return Input(
+        name=input_name,
+        type=type_,
+        path=path if path != input_name else None,
+        presence=Presence.REQUIRED if default is None else Presence.DEFAULT,
+        default=default,
+        nullable=isinstance(type_, Optional),
+        features=features,
+        learned=learned,
+    )
+
+
+def _outputs(method: Method, code: CodeFiles) -> tuple[Output, ...]:
+    parts = list(code.parts(method.returns, ""))
+    whole = parts[0].type if len(parts) == 1 and not parts[0].steps else None
+    if isinstance(whole, Mapping) and (keys := returned_keys(method.body)):
+        leaves = [Leaf("", (Key(key),)) for key in keys]
+        types = [whole.value] * len(keys)
+    else:
+        leaves = [Leaf("", part.steps) for part in parts]
+        types = [part.type for part in parts]
+    return tuple(
+        Output(name=output_name, type=type_, path=leaf.path)
+        for output_name, type_, leaf in zip(output_names(leaves), types, leaves, strict=True)
+    )
