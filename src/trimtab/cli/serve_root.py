@@ -1,0 +1,170 @@
+"""`trimtab serve root`: answer score requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from trimtab.serving.root.server import RootServer, RootSettings
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--leaf", "leaves", multiple=True, required=True, metavar="[MODEL=]HOST:PORT", help="A leaf; repeatable.")
+@click.option("--bundle", "bundles", multiple=True, metavar="[NAME=]FILE", help="A bundle to trim by; repeatable.")
+@click.option("--features", required=True, metavar="SCHEME:REST", help="The feature source, for example sqlite:PATH.")
+@click.option("--state", type=_PATH, help="Folder that keeps last-known-good bundles over restarts.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--grpc-port", default=9001, show_default=True, help="Port of trimtab.score.v1.Root; 0 takes a free one.")
+@click.option("--http-port", default=9000, show_default=True, help="Port of /v1/score, /metrics; 0 takes a free one.")
+@click.option("--policy", type=click.Choice(["lenient", "strict"]), default="lenient", show_default=True,
+              help="A version that the map lacks: send everything, or what the latest version uses.")  # fmt: skip
+@click.option("--trim", type=click.Choice(["on", "off"]), default="on", show_default=True,
+              help="off fetches and sends every feature, to compare with.")  # fmt: skip
+@click.option("--compression", type=click.Choice(["none", "lz4"]), default="none", show_default=True,
+              help="Of what is sent to the leaves, which must be trimtab's.")  # fmt: skip
+@click.option("--cache-entries", default=10_000, show_default=True, help="Feature rows kept in memory.")
+@click.option("--cache-ttl", default=60.0, show_default=True, help="Seconds for which a row is kept.")
+@click.option("--deadline-ms", default=1000, show_default=True, help="For requests that state none.")
+@click.option("--poll-interval", default=1.0, show_default=True, help="Seconds between looks at the bundle files.")
+@click.option("--max-in-flight", default=256, show_default=True, help="Requests answered at once; more are refused.")
+@click.option("--max-message-bytes", default=256 << 20, show_default=True, help="Largest message sent or received.")
+@click.option("--grace", default=10.0, show_default=True, help="Seconds that a stop waits for requests in flight.")
+@click.option("--tls-cert", type=str, help="PEM certificate of this server.")
+@click.option("--tls-key", type=str, help="PEM key of this server.")
+@click.option("--tls-client-ca", type=str, help="PEM authority that callers' certificates must be signed by.")
+@click.option("--leaf-tls", is_flag=True, help="Talk TLS to the leaves, trusting the system's authorities.")
+@click.option("--leaf-tls-ca", type=_PATH, help="PEM authority of the leaves' certificates; implies --leaf-tls.")
+@click.option("--leaf-tls-cert", type=_PATH, help="PEM certificate to show to the leaves; implies --leaf-tls.")
+@click.option("--leaf-tls-key", type=_PATH, help="PEM key of that certificate.")
+@click.option("--port-file", type=_PATH, help="Write the addresses there when ready, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the addresses as one line of JSON when ready.")
+def root(
+    *,
+    leaves: tuple[str, ...],
+    bundles: tuple[str, ...],
+    features: str,
+    state: Path | None,
+    host: str,
+    grpc_port: int,
+    http_port: int,
+    policy: str,
+    trim: str,
+    compression: str,
+    cache_entries: int,
+    cache_ttl: float,
+    deadline_ms: int,
+    poll_interval: float,
+    max_in_flight: int,
+    max_message_bytes: int,
+    grace: float,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
+    leaf_tls: bool,
+    leaf_tls_ca: Path | None,
+    leaf_tls_cert: Path | None,
+    leaf_tls_key: Path | None,
+    port_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Answer score requests: fetch, trim, fan out, gather.
+
+    Only the features that some model of a request uses are fetched, and each model is sent only its own. Listens on
+    loopback unless told otherwise; SIGTERM lets requests in flight finish.
+
+    \b
+    Examples:
+      trimtab serve root --leaf 127.0.0.1:8001 --bundle ranking.bundle.json --features sqlite:features.db
+      curl -s 127.0.0.1:9000/v1/score -d '{"models": ["ctr"], "candidates": ["p1", "p2"], "entities": {"user": "u1"}}'
+    """
+    try:
+        from trimtab.serving.root.server import RootServer, RootSettings
+    except ModuleNotFoundError as problem:
+        from trimtab.errors import missing_extra
+
+        raise missing_extra(str(problem.name), "serve", "trimtab serve") from problem
+    from trimtab.bundles.outcomes import MissPolicy
+    from trimtab.serving.root.leaves import LeafAddress
+    from trimtab.serving.tls import ClientTls, ServerTls
+
+    _log_to_stderr()
+    secure = leaf_tls or leaf_tls_ca or leaf_tls_cert
+    settings = RootSettings(
+        leaves=tuple(map(LeafAddress.parse, leaves)),
+        bundles=_named(bundles),
+        features=features,
+        state=state,
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        policy=MissPolicy(policy),
+        trim=trim == "on",
+        compression=compression,
+        cache_entries=cache_entries,
+        cache_ttl_s=cache_ttl,
+        deadline_s=deadline_ms / 1e3,
+        poll_interval_s=poll_interval,
+        max_in_flight=max_in_flight,
+        max_message_bytes=max_message_bytes,
+        grace_s=grace,
+        tls=ServerTls.from_flags(tls_cert, tls_key, tls_client_ca),
+        leaf_tls=ClientTls(leaf_tls_ca, leaf_tls_cert, leaf_tls_key) if secure else None,
+    )
+    asyncio.run(_serve(RootServer(settings), settings, port_file, as_json))
+
+
+async def _serve(server: RootServer, settings: RootSettings, port_file: Path | None, as_json: bool) -> None:
+    from trimtab.serving.shutdown import stop_event
+
+    stop = stop_event()
+    await server.start()
+    facts = {
+        "grpc": server.grpc_address,
+        "http": server.http_address,
+        "pid": os.getpid(),
+        "bundles": {status.name: status.serial for status in server.loader.statuses},
+        "models": sorted(server.loader.current.models),
+    }
+    if port_file:
+        partial = port_file.with_name(port_file.name + ".part")
+        partial.write_text(json.dumps(facts))
+        partial.replace(port_file)
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        trimming = "on" if settings.trim else "off"
+        click.echo(f"root: gRPC {facts['grpc']}, HTTP {facts['http']}, trim {trimming}", err=True)
+    await stop.wait()
+    click.echo("root: stopping", err=True)
+    await server.stop()
+
+
+def _named(bundles: tuple[str, ...]) -> dict[str, Path]:
+    """Paths by bundle name: `NAME=FILE`, or the file's name up to its first dot."""
+    from trimtab.errors import BundleError
+
+    named: dict[str, Path] = {}
+    for text in bundles:
+        name, equals, file = text.partition("=")
+        path = Path(file if equals else text)
+        name = name if equals else path.name.partition(".")[0]
+        if name in named:
+            raise BundleError(
+                "two bundles of one name", where="--bundle", expected=f"{name!r} once", hint="Name them: NAME=FILE."
+            )
+        named[name] = path
+    return named
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

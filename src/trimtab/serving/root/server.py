@@ -1,0 +1,184 @@
+"""A root process: settings, start, graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import grpc
+from aiohttp import web
+from msgspec import Struct
+
+from trimtab.bundles.loader import BundleLoader
+from trimtab.bundles.outcomes import MissPolicy
+from trimtab.bundles.watcher import BundleWatcher
+from trimtab.errors import TrimtabError
+from trimtab.observing.root_metrics import RootMetrics
+from trimtab.serving import compression
+from trimtab.serving.allocator import keep_large_blocks
+from trimtab.serving.root.admission import Admission
+from trimtab.serving.root.features.cache import FeatureCache
+from trimtab.serving.root.features.source import FeatureSource, check_views, open_features
+from trimtab.serving.root.fetching import Fetcher
+from trimtab.serving.root.http import HttpFace
+from trimtab.serving.root.leaves import LeafAddress, Leaves
+from trimtab.serving.root.planning import Planner
+from trimtab.serving.root.scoring import Scorer
+from trimtab.serving.root.service import ScoreService
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trimtab.serving.tls import ClientTls, ServerTls
+
+_log = logging.getLogger(__name__)
+_FETCHING_THREADS = 8
+
+
+class RootSettings(Struct, frozen=True, kw_only=True):
+    """Everything that a root can be told. Sizes in bytes, times in seconds; port 0 takes a free one.
+
+    leaves: where the leaves are. bundles: files by bundle name. features: `sqlite:PATH` or a plug-in's scheme.
+    state: folder for last-known-good bundles. trim: False sends everything, for comparison. compression: none or lz4
+    of what goes to the leaves. max_in_flight: score requests answered at once; more are refused.
+    grace_s: how long a stop waits for requests in flight.
+    """
+
+    leaves: tuple[LeafAddress, ...]
+    features: str
+    bundles: dict[str, Path] = {}
+    state: Path | None = None
+    host: str = "127.0.0.1"
+    grpc_port: int = 9001
+    http_port: int = 9000
+    policy: MissPolicy = MissPolicy.LENIENT
+    trim: bool = True
+    compression: str = "none"
+    cache_entries: int = 10_000
+    cache_ttl_s: float = 60.0
+    deadline_s: float = 1.0
+    poll_interval_s: float = 1.0
+    max_message_bytes: int = 256 << 20
+    max_in_flight: int = 256
+    grace_s: float = 10.0
+    tls: ServerTls | None = None
+    leaf_tls: ClientTls | None = None
+
+
+class RootServer:
+    """A root: `start`, then `stop`. grpc_address and http_address are known after `start`.
+
+    source: a feature source made by the caller, instead of `settings.features`; it is closed by `stop`.
+    """
+
+    def __init__(self, settings: RootSettings, source: FeatureSource | None = None) -> None:
+        """Open the features and load the bundles. Raises TrimtabError when the features cannot be opened.
+
+        A bundle that cannot be loaded is no reason not to start: its models pass through untrimmed.
+        """
+        if settings.compression == compression.LZ4:
+            compression.compress(b"")  # its absence is told now, not with the first request
+        elif settings.compression != "none":
+            raise TrimtabError(where="--compression", expected="none or lz4", got=repr(settings.compression))
+        self.settings = settings
+        self.grpc_address = ""
+        self.http_address = ""
+        self.cache = FeatureCache(
+            open_features(settings.features) if source is None else source,
+            settings.cache_entries,
+            settings.cache_ttl_s,
+        )
+        check_views(self.cache)
+        self.loader = BundleLoader(settings.bundles, settings.state)
+        self._report_bundles()
+        self.watcher = BundleWatcher(self.loader, settings.poll_interval_s, lambda _: self._report_bundles())
+        self.metrics = RootMetrics(lambda: (self.cache.hits, self.cache.misses), self._map_state)
+        self._admission = Admission(settings.max_in_flight, self.metrics)
+        self._executor = ThreadPoolExecutor(_FETCHING_THREADS, "trimtab-features")
+
+    async def start(self) -> None:
+        """Connect, listen, and answer. Raises TrimtabError when an address cannot be bound."""
+        settings = self.settings
+        keep_large_blocks()
+        self._leaves = Leaves(
+            settings.leaves,
+            tls=settings.leaf_tls,
+            max_message_bytes=settings.max_message_bytes,
+            compression=settings.compression,
+        )
+        planner = Planner(self.cache.views, self.loader, settings.policy, settings.trim)
+        scorer = Scorer(planner, Fetcher(self.cache, self._executor), self._leaves, self.metrics)
+        await self._start_grpc(scorer)
+        await self._start_http(scorer)
+        self.watcher.start()
+
+    async def stop(self) -> None:
+        """Take no new requests, answer those in flight for up to `grace_s`, then let go of everything."""
+        self._admission.open = False
+        await self._grpc.stop(self.settings.grace_s)
+        await self._runner.cleanup()
+        await self._leaves.close()
+        await asyncio.to_thread(self.watcher.stop)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self.cache.close()
+
+    async def _start_grpc(self, scorer: Scorer) -> None:
+        settings = self.settings
+        self._grpc = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        service = ScoreService(scorer, self._admission, settings.deadline_s)
+        self._grpc.add_generic_rpc_handlers((service.handler(),))
+        address = f"{_bracketed(settings.host)}:{settings.grpc_port}"
+        try:
+            if settings.tls is None:
+                port = self._grpc.add_insecure_port(address)
+            else:
+                port = self._grpc.add_secure_port(address, settings.tls.grpc_credentials())
+        except RuntimeError as problem:
+            raise _cannot_listen("--grpc-port", address, problem) from problem
+        self.grpc_address = f"{_bracketed(settings.host)}:{port}"
+        await self._grpc.start()
+
+    async def _start_http(self, scorer: Scorer) -> None:
+        settings = self.settings
+        face = HttpFace(scorer, self._admission, self.loader, self.metrics, settings.deadline_s)
+        application = face.application(settings.max_message_bytes)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=settings.grace_s)
+        await self._runner.setup()
+        context = settings.tls.ssl_context() if settings.tls else None
+        site = web.TCPSite(self._runner, settings.host, settings.http_port, ssl_context=context)
+        try:
+            await site.start()
+        except OSError as problem:
+            raise _cannot_listen("--http-port", f"{settings.host}:{settings.http_port}", problem) from problem
+        self.http_address = f"{_bracketed(settings.host)}:{self._runner.addresses[0][1]}"
+
+    def _report_bundles(self) -> None:
+        for status in self.loader.statuses:
+            if status.error:
+                _log.warning("bundle %s: %s: %s", status.name, status.state, status.error)
+            else:
+                _log.info("bundle %s: %s, serial %s", status.name, status.state, status.serial)
+
+    def _map_state(self) -> Mapping[str, tuple[int, float]]:
+        return {
+            name: (bundle.serial, bundle.created_at.timestamp()) for name, bundle in self.loader.current.bundles.items()
+        }
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _cannot_listen(flag: str, address: str, problem: Exception) -> TrimtabError:
+    return TrimtabError(
+        f"cannot listen on {address} ({problem})", where=flag, hint="Is the port taken? Give another one, or 0 for any."
+    )
