@@ -1,1 +1,1 @@
-"""Servers and clients: the leaf that scores, the root that fetches and fans out, and the interceptor for existing ones."""
+"""Servers and clients: the leaf that scores, the root that fetches and fans out, an interceptor for clients."""

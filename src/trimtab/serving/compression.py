@@ -1,7 +1,8 @@
 """Compress a payload as one lz4 block, for the hops where bytes cost more than time.
 
 gRPC's own compression is gzip or deflate, which takes tens of milliseconds per megabyte. A sender that compresses says
-so in the request metadata `trimtab-payload-encoding: lz4`; the block begins with its uncompressed size, u32 little endian.
+so in the request metadata `trimtab-payload-encoding: lz4`; the block begins with its uncompressed size, u32 little
+endian.
 """
 
 from __future__ import annotations

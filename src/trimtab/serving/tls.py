@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -11,6 +10,8 @@ from msgspec import Struct
 from trimtab.errors import TrimtabError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import grpc
 
 
@@ -22,10 +23,10 @@ class ServerTls(Struct, frozen=True):
     client_ca: Path | None = None
 
     @classmethod
-    def from_flags(cls, cert: str | None, key: str | None, client_ca: str | None) -> ServerTls | None:
+    def from_flags(cls, cert: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:
         """From `--tls-cert`, `--tls-key`, `--tls-client-ca`; None when none is given."""
         if cert and key:
-            return cls(Path(cert), Path(key), Path(client_ca) if client_ca else None)
+            return cls(cert, key, client_ca)
         if cert or key or client_ca:
             given = [flag for flag, value in (("--tls-cert", cert), ("--tls-key", key)) if value] or ["--tls-client-ca"]
             raise TrimtabError("incomplete TLS flags", expected="--tls-cert and --tls-key together", got=given[0])

@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import ArtifactError
 from trimtab.serving.leaf.engines.structure import named_outputs
-from trimtab.serving.leaf.engines.tensors import (
-    argument_makers,
-    arguments,
-    bound_threads,
-    import_torch,
-    literal_arguments,
-    output_array,
-)
+from trimtab.serving.leaf.engines.tensors import Arguments, bound_threads, import_torch, output_array
 from trimtab.signature.path import Field, Key, format_path
 
 if TYPE_CHECKING:
@@ -34,6 +27,7 @@ class ExportedProgramEngine:
 
     def __init__(self, path: Path, signature: Signature, *, threads: int) -> None:
         self._torch = torch = import_torch()
+        bound_threads(torch, threads)
         self._threads = threads
         try:
             program = _load(torch, path, signature.default_entry_point)
@@ -45,8 +39,7 @@ class ExportedProgramEngine:
         except Exception as error:  # noqa: BLE001  # the loader unpickles parts of the file, which may raise anything
             raise ArtifactError("torch.export.load refuses it", where=str(path), got=str(error)) from None
         self._outputs = signature.outputs
-        self._makers = argument_makers(torch, signature.inputs)
-        self._literals = literal_arguments(signature.inputs)
+        self._arguments = Arguments(signature.inputs)
         by_path = {it.call_path: it.name for it in signature.inputs}
         self._leaves = [by_path.get(leaf) for leaf in leaf_paths]
         unplaced = by_path.keys() - set(leaf_paths)
@@ -59,7 +52,7 @@ class ExportedProgramEngine:
         """Score one request: see `Engine.run`."""
         torch = self._torch
         bound_threads(torch, self._threads)
-        values = {**self._literals, **arguments(self._makers, arrays)}
+        values = {**self._arguments.literals, **self._arguments.of(arrays)}
         leaves = [values.get(name) if name is not None else None for name in self._leaves]
         positional, named = torch.utils._pytree.tree_unflatten(leaves, self._tree)
         with torch.inference_mode():
@@ -84,17 +77,12 @@ def _leaf_paths(program: Any) -> list[str]:
 
     spec = program.call_spec.in_spec
     structure = _pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
-    positional, named = structure
-    names = program.module_call_graph[0].signature.forward_arg_names or []
+    positional = structure[0]
+    names = program.module_call_graph[0].signature.forward_arg_names or [f"args_{it}" for it in range(len(positional))]
     paths = []
     for (argument, key, *steps), _ in _pytree.tree_flatten_with_path(structure)[0]:
-        if argument.idx == 0:
-            root = names[key.idx] if key.idx < len(names) else f"args_{key.idx}"
-        else:
-            root = str(key.key)
+        root = str(key.key) if argument.idx else names[key.idx]
         paths.append(format_path(root, [_step(it) for it in steps]))
-    if len(paths) != spec.num_leaves or len(names) not in (0, len(positional) + len(named)):
-        raise ArtifactError("the input tree of the exported program does not fit its argument names")
     return paths
 
 

@@ -98,7 +98,7 @@ _DATATYPES = {
 
 
 def _text(array: np.ndarray) -> np.ndarray:
-    """Elements as str: onnxruntime takes text, the wire carries bytes. Raises UnicodeDecodeError where it is not text."""
+    """Elements as str, which is what onnxruntime takes for text. UnicodeDecodeError where bytes are not text."""
     if array.dtype != object:
         return array
     elements = [it.decode() if isinstance(it, bytes) else it for it in array.ravel()]

@@ -1,31 +1,29 @@
-"""Arrays to tensors and back, without copies, and the process-wide settings of torch."""
+"""What both torch engines share: arguments from arrays, arrays from what a model returns, threads."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trimtab.converting.torch_tensors import torch_tensors
 from trimtab.errors import ArtifactError, missing_extra
 from trimtab.serving.leaf.engines.engine import OutputArray
 from trimtab.signature.dtypes import DType, dtype_of, spelling
 from trimtab.signature.types import Literal, Optional, Scalar, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from trimtab.signature.model import Input
 
 
 def import_torch() -> Any:
-    """The torch module, told not to warn of arrays over a request's bytes."""
+    """The torch module. MissingExtraError says how to install it."""
     try:
         import torch
     except ImportError:
         raise missing_extra("torch", "torch", "serving TorchScript and torch.export artifacts") from None
-    # A request's bytes are read-only and models do not write to their inputs; torch warns all the same.
-    warnings.filterwarnings("ignore", message="The given NumPy array is not writ", category=UserWarning)
     return torch
 
 
@@ -35,19 +33,24 @@ def bound_threads(torch: Any, threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def argument_makers(torch: Any, inputs: Iterable[Input]) -> dict[str, Callable[[np.ndarray], Any]]:
-    """For each input, what turns its array into the argument that the model takes."""
-    return {value.name: _maker(torch, value) for value in inputs}
+class Arguments:
+    """Turns the arrays of a request into the values that a model is called with: tensors, or plain numbers and text."""
 
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        types = {it.name: it.type.element if isinstance(it.type, Optional) else it.type for it in inputs}
+        self._scalars = {name for name, type_ in types.items() if isinstance(type_, Scalar)}
+        self._dtypes: dict[str, DType | None] = {
+            name: type_.dtype for name, type_ in types.items() if isinstance(type_, Tensor)
+        }
+        self.literals = {name: type_.to_python() for name, type_ in types.items() if isinstance(type_, Literal)}
+        """The constants that are baked into the artifact: an exported program wants to be given them again."""
 
-def arguments(makers: Mapping[str, Callable[[np.ndarray], Any]], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The arguments by input name."""
-    return {name: makers[name](array) for name, array in arrays.items()}
-
-
-def literal_arguments(inputs: Iterable[Input]) -> dict[str, Any]:
-    """The constants that are baked into the artifact: exported programs want to be given them again."""
-    return {value.name: value.type.to_python() for value in inputs if isinstance(value.type, Literal)}
+    def of(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """The values by input name. Tensors lie over the memory of the arrays."""
+        if not self._scalars:
+            return torch_tensors(arrays, self._dtypes)
+        values = {name: _plain(array) for name, array in arrays.items() if name in self._scalars}
+        return values | torch_tensors({k: it for k, it in arrays.items() if k not in values}, self._dtypes)
 
 
 def output_array(torch: Any, name: str, value: Any) -> OutputArray:
@@ -76,18 +79,6 @@ def output_array(torch: Any, name: str, value: Any) -> OutputArray:
 _SCALAR_DATATYPES = {bool: "BOOL", int: "INT64", float: "FP64", str: "BYTES"}
 
 
-def _maker(torch: Any, value: Input) -> Callable[[np.ndarray], Any]:
-    type_ = value.type.element if isinstance(value.type, Optional) else value.type
-    if isinstance(type_, Scalar):
-        return _scalar
-    if isinstance(type_, Tensor) and type_.dtype is DType.BFLOAT16:
-        return lambda array: torch.from_numpy(array).view(torch.bfloat16)
-    from_numpy: Callable[[np.ndarray], Any] = torch.from_numpy
-    return from_numpy
-
-
-def _scalar(array: np.ndarray) -> Any:
+def _plain(array: np.ndarray) -> Any:
     item = array.reshape(-1)[0]
-    if isinstance(item, bytes):
-        return item.decode()
-    return item if isinstance(item, str) else item.item()
+    return item.item() if isinstance(item, np.generic) else item

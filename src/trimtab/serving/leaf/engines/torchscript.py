@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import ArtifactError
 from trimtab.serving.leaf.engines.structure import ABSENT, call_places, fill, named_outputs
-from trimtab.serving.leaf.engines.tensors import argument_makers, arguments, bound_threads, import_torch, output_array
+from trimtab.serving.leaf.engines.tensors import Arguments, bound_threads, import_torch, output_array
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,6 +25,7 @@ class TorchScriptEngine:
 
     def __init__(self, path: Path, signature: Signature, *, threads: int) -> None:
         self._torch = torch = import_torch()
+        bound_threads(torch, threads)
         self._threads = threads
         try:
             module = torch.jit.load(str(path), map_location="cpu").eval()
@@ -33,7 +34,7 @@ class TorchScriptEngine:
         except Exception as error:  # noqa: BLE001  # the loader runs code of the file, which may raise anything
             raise ArtifactError("torch.jit.load refuses it", where=str(path), got=str(error)) from None
         self._outputs = signature.outputs
-        self._makers = argument_makers(torch, signature.inputs)
+        self._arguments = Arguments(signature.inputs)
         self._places = call_places(signature.inputs)
         unknown = self._places.keys() - {parameter.name for parameter in parameters}
         if unknown:
@@ -53,7 +54,7 @@ class TorchScriptEngine:
         """Score one request: see `Engine.run`."""
         torch = self._torch
         bound_threads(torch, self._threads)
-        values = arguments(self._makers, arrays)
+        values = self._arguments.of(arrays)
         call = dict(self._must_be_given)
         for parameter, place in self._places.items():
             value = fill(place, values)
@@ -66,7 +67,7 @@ class TorchScriptEngine:
 
 
 def _as(type_: Any, value: Any) -> Any:
-    """Lists where TorchScript wants a list: the rebuilt structure has tuples, and it converts neither into the other."""
+    """Lists where TorchScript wants lists: the rebuilt structure has tuples, and it converts neither."""
     kind = type_.kind()
     if kind == "OptionalType":
         return None if value is None else _as(type_.getElementType(), value)

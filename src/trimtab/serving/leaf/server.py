@@ -1,0 +1,195 @@
+"""A leaf as one process: settings, start, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from trimtab.errors import TrimtabError, missing_extra
+from trimtab.observing.leaf_metrics import LeafMetrics
+from trimtab.serving.leaf.admission import Admission
+from trimtab.serving.leaf.digests import BundleDigests
+from trimtab.serving.leaf.loader import ModelLoader
+from trimtab.serving.leaf.scoring import Scorer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trimtab.serving.tls import ServerTls
+
+log = logging.getLogger(__name__)
+
+
+class LeafSettings(Struct, frozen=True, kw_only=True):
+    """Everything that a leaf is told.
+
+    repository: the folder MODEL/VERSION/artifact; its models are run, so it must be trusted.
+    bundles: when given, only artifacts with the digests that they state are loaded.
+    grpc_port, http_port: 0 lets the system choose. host: loopback unless told otherwise.
+    engine_threads: requests scored at once. intra_op_threads: threads inside one run of a model. queue: requests that
+      may wait for an engine thread; the next one is shed.
+    poll_interval_s: how often the repository is looked at. max_message_bytes: of a request and of an answer.
+    grace_s: how long a stopping leaf waits for what is in flight.
+    """
+
+    repository: Path
+    bundles: tuple[Path, ...] = ()
+    host: str = "127.0.0.1"
+    grpc_port: int = 8001
+    http_port: int = 8000
+    engine_threads: int = max(1, os.cpu_count() or 1)
+    intra_op_threads: int = 1
+    queue: int = 64
+    poll_interval_s: float = 1.0
+    max_message_bytes: int = 64 << 20
+    grace_s: float = 10.0
+    tls: ServerTls | None = None
+
+
+class LeafServer:
+    """A leaf: `start`, then `stop`, both on the same running event loop."""
+
+    def __init__(self, settings: LeafSettings) -> None:
+        """Read the bundles. BundleError when one cannot be read."""
+        self.settings = settings
+        self.metrics = LeafMetrics()
+        self._admission = Admission(threads=settings.engine_threads, queue=settings.queue)
+        self._loader = ModelLoader(
+            settings.repository,
+            BundleDigests(settings.bundles),
+            self.metrics,
+            threads=settings.intra_op_threads,
+        )
+        self._scorer = Scorer(lambda: self._loader.table, self._admission, self.metrics)
+        self.metrics.in_flight.set_function(lambda: self._admission.in_flight)
+        self._loading = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._following: asyncio.Task[None] | None = None
+        self._grpc: Any = None
+        self._http: Any = None
+        self.grpc_address = ""
+        """Where gRPC listens, `host:port`; set by `start`."""
+        self.http_address = ""
+        """Where REST and metrics listen, `host:port`; set by `start`."""
+
+    async def start(self) -> None:
+        """Bind the ports, load the repository and become ready. TrimtabError for ports or a repository out of reach."""
+        self._grpc = self._bind_grpc()
+        await self._grpc.start()
+        try:
+            await self._start_http()
+            await self._refresh()
+        except BaseException:
+            await self.stop()
+            raise
+        self._scorer.ready = True
+        self._following = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Stop gracefully: not ready, no new requests, wait up to `grace_s` for those in flight, then end."""
+        self._scorer.ready = False
+        if self._following:
+            self._following.cancel()
+        grace = self.settings.grace_s
+        await self._grpc.stop(grace)
+        if not await self._admission.drained(grace):
+            log.warning("%d requests were still in flight after %g s", self._admission.in_flight, grace)
+        if self._http:
+            await self._http.cleanup()
+        self._admission.close()
+        self._loading.shutdown(wait=False, cancel_futures=True)
+
+    def summary(self) -> dict[str, Any]:
+        """What a supervisor wants to know of a leaf that is ready: addresses, versions, refusals."""
+        table = self._loader.table
+        return {
+            "grpc": self.grpc_address,
+            "http": self.http_address,
+            "tls": self.settings.tls is not None,
+            "pid": os.getpid(),
+            "models": {name: [*versions] for name, versions in table.by_name.items()},
+            "refused": [{"model": it.model, "version": str(it.version), "reason": it.reason} for it in table.refused],
+        }
+
+    def _bind_grpc(self) -> Any:
+        try:
+            import grpc
+
+            from trimtab.serving.leaf.service import InferenceService
+        except ModuleNotFoundError:
+            raise missing_extra("grpcio", "serve", "a leaf") from None
+        settings = self.settings
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                ("grpc.so_reuseport", 0),  # two leaves on one port would share its requests in silence
+            ]
+        )
+        service = InferenceService(
+            self._scorer, lambda: self._loader.table, max_message_bytes=settings.max_message_bytes
+        )
+        server.add_generic_rpc_handlers((service.handler(),))
+        address = f"{_bracketed(settings.host)}:{settings.grpc_port}"
+        try:
+            port = (
+                server.add_secure_port(address, settings.tls.grpc_credentials())
+                if settings.tls
+                else server.add_insecure_port(address)
+            )
+        except RuntimeError:
+            port = 0
+        if not port:
+            raise _unbindable("gRPC", address, "--grpc-port")
+        self.grpc_address = f"{_bracketed(settings.host)}:{port}"
+        return server
+
+    async def _start_http(self) -> None:
+        try:
+            from aiohttp import web
+
+            from trimtab.serving.leaf.rest import RestFace
+        except ModuleNotFoundError:
+            raise missing_extra("aiohttp", "serve", "a leaf") from None
+        settings = self.settings
+        face = RestFace(
+            self._scorer, lambda: self._loader.table, self.metrics, max_message_bytes=settings.max_message_bytes
+        )
+        runner = web.AppRunner(face.app(), access_log=None, shutdown_timeout=settings.grace_s)
+        await runner.setup()
+        self._http = runner
+        context = settings.tls.ssl_context() if settings.tls else None
+        try:
+            await web.TCPSite(runner, settings.host, settings.http_port, ssl_context=context).start()
+        except OSError:
+            raise _unbindable("HTTP", f"{settings.host}:{settings.http_port}", "--http-port") from None
+        self.http_address = f"{_bracketed(settings.host)}:{runner.addresses[0][1]}"
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.poll_interval_s)
+            try:
+                await self._refresh()
+            except TrimtabError as error:
+                log.warning("the repository cannot be looked at; what is loaded stays: %s", error)
+            except Exception:
+                log.exception("looking at the repository failed; what is loaded stays")
+
+    async def _refresh(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._loading, self._loader.refresh)
+
+
+def _unbindable(what: str, address: str, flag: str) -> TrimtabError:
+    return TrimtabError(
+        f"{what} cannot listen on {address}",
+        expected="a free port of an address of this machine",
+        hint=f"Is another server running there? Choose another port with {flag}; 0 lets the system choose.",
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
