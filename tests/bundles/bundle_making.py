@@ -13,7 +13,7 @@ from trimtab.signature.model import EntryPoint, Input, Overload, Provenance, Sig
 from trimtab.signature.types import Tensor
 
 
-def signature(*inputs: str | Input, format: str = "onnx") -> Signature:
+def signature(*inputs: str | Input) -> Signature:
     """A signature with these inputs; a plain name is a required float32 [batch, 1]."""
     values = tuple(
         each if isinstance(each, Input) else Input(name=each, type=Tensor(DType.FLOAT32, ("batch", 1)))
@@ -22,7 +22,7 @@ def signature(*inputs: str | Input, format: str = "onnx") -> Signature:
     return Signature(
         entry_points=(EntryPoint(name="main", overloads=(Overload(inputs=values),)),),
         default_entry_point="main",
-        provenance=Provenance(format=format),
+        provenance=Provenance(format="onnx"),
     )
 
 

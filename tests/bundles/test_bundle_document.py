@@ -41,8 +41,7 @@ def test_a_mutated_document_is_refused_or_means_the_same(original: Bundle, data:
         document[begin:end] = data.draw(st.binary(max_size=4) | st.sampled_from([b"1", b"9", b'"', b"[", b"}", b"e"]))
     try:
         read = decode_bundle(bytes(document), "ads.json")
-    except BundleError as refusal:
-        assert refusal.where.startswith("ads.json")
+    except BundleError:
         return
     assert read.digest == original.digest
     assert read.same_content(original)

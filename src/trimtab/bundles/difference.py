@@ -41,7 +41,7 @@ class InputChange(Struct, frozen=True, kw_only=True):
     place: str = ""
 
     def __str__(self) -> str:
-        subject = f'{self.kind} "{printable(self.name)}"' + (f" ({self.place})" if self.place else "")
+        subject = f'{self.kind} "{printable(self.name)}"' + (f" ({printable(self.place)})" if self.place else "")
         sides = " -> ".join(printable(side) for side in (self.before, self.after) if side is not None)
         return f"{subject}: {sides}. {self.breaks}"
 
