@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NamedTuple
 
-from trimtab import __version__
 from trimtab.converting.requests import BROADCAST_EXTENSION
 from trimtab.signature.dtypes import spelling
 from trimtab.signature.types import Literal, Optional, Scalar, Sequence, Tensor
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from trimtab.signature.types import Type
 
 SERVER_NAME = "trimtab"
-SERVER_VERSION = __version__
+try:
+    SERVER_VERSION = version("trimtab")
+except PackageNotFoundError:
+    SERVER_VERSION = "source"  # run from a checkout that is not installed
 EXTENSIONS = ("binary_tensor_data", "model_repository(index)", BROADCAST_EXTENSION)
 
 
