@@ -6,8 +6,8 @@ import pytest
 from bundle_making import signature
 from hypothesis import given
 from msgspec import structs
-from signature_strategies import signatures
 
+from signature_strategies import signatures
 from trimtab.bundles.difference import ChangeKind, input_changes, name_changes
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import EntryPoint, Feature, Input, Overload, Presence, Signature
