@@ -91,6 +91,8 @@ def rows_array(rows: Sequence[Mapping[str, Any]], name: str, wanted: Wanted) -> 
         array = np.array(values)
     except (ValueError, OverflowError):
         raise ConversionError(expected="values of one shape in all rows", got="several shapes") from None
+    if array.dtype.kind == "f" and wanted.dtype in _INTEGERS:
+        array = np.array(values, dtype=object)  # numpy makes floats of integers on both sides of 2**63
     return array if wanted.dtype is None else _cast(array, wanted.dtype)
 
 
@@ -120,27 +122,38 @@ def _row_value(row: Mapping[str, Any], number: int, name: str, wanted: Wanted) -
 
 
 _ABSENT = object()
+_INTEGERS = (
+    *(DType.INT8, DType.INT16, DType.INT32, DType.INT64),
+    *(DType.UINT8, DType.UINT16, DType.UINT32, DType.UINT64),
+)
 _FLOATS = (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32, DType.FLOAT64)
 
 
 def _cast(array: NDArray[Any], dtype: DType) -> NDArray[Any]:
     """An array of Python values in the dtype of the signature, or ConversionError where that would change a value."""
     target = np.dtype(np.float32) if dtype is DType.BFLOAT16 else numpy_dtype(dtype)
-    allowed = _ALLOWED_KINDS.get(target.kind, "") if target else ""
-    if target is None or (array.size and array.dtype.kind not in allowed):
-        raise ConversionError(expected=f"values of {dtype}", got=f"values of {array.dtype.name}")
+    kind = "i" if array.dtype.kind == "O" and all(type(each) is int for each in array.flat) else array.dtype.kind
+    if target is None or (array.size and kind not in _ALLOWED_KINDS.get(target.kind, "")):
+        raise ConversionError(expected=f"values of {dtype}", got=f"values of {_kind_text(array)}")
     with np.errstate(all="ignore"):
-        cast = array.astype(target)
         if target.kind in "iu":
             limits = np.iinfo(target.name)
             held = (array >= limits.min) & (array <= limits.max)
-        elif array.dtype.kind in "iu":
-            held = cast.astype(array.dtype) == array
+        elif kind in "iu":
+            held = array.astype(target).astype(array.dtype) == array
         else:
-            held = np.isfinite(cast) | ~np.isfinite(array)
-    if not bool(np.all(held)):
-        raise ConversionError(expected=f"values that {dtype} holds", got=str(array[~held].flat[0]))
+            held = np.isfinite(array.astype(target)) | ~np.isfinite(array)
+        held = np.asarray(held, bool)
+        if not held.all():
+            raise ConversionError(expected=f"values that {dtype} holds", got=str(array[~held].flat[0])[:40])
+        cast = array.astype(target)
     return bfloat16_bits(cast) if dtype is DType.BFLOAT16 else cast
+
+
+def _kind_text(array: NDArray[Any]) -> str:
+    if array.dtype.kind != "O":
+        return str(array.dtype.name)
+    return " and ".join(sorted({type(each).__name__ for each in array.flat})[:3])
 
 
 _ALLOWED_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf", "c": "iufc"}

@@ -79,10 +79,11 @@ def read_typed(dtype: DType, shape: tuple[int, ...], contents: bytes) -> NDArray
         )
     if dtype in TEXT:
         return _text_array(list(values), dtype, shape)
-    try:
-        return np.array(values, _NUMPY[dtype]).reshape(shape)
-    except (OverflowError, ValueError):
-        raise ConversionError(expected=f"elements that fit {dtype}", got="one that does not") from None
+    wide = np.array(values, _FIELD_DTYPES.get(field, _NUMPY[dtype]))
+    array = wide.astype(_NUMPY[dtype], copy=False)
+    if array.dtype.kind in "iu" and not np.array_equal(array, wide):
+        raise ConversionError(expected=f"elements that fit {dtype}", got="one that does not")
+    return array.reshape(shape)
 
 
 def raw_of(array: NDArray[Any], dtype: DType | None = None) -> tuple[str, bytes]:
@@ -146,7 +147,13 @@ def constant(value: object, dtype: DType | None) -> NDArray[Any]:
         return array
     if dtype is DType.BFLOAT16:
         return bfloat16_bits(np.array(value, np.float32))
-    return np.array(value, _NUMPY[dtype] if dtype else None)
+    array = np.array(value)
+    if dtype is None or array.dtype == _NUMPY[dtype]:
+        return array
+    cast = array.astype(_NUMPY[dtype])
+    if cast.dtype.kind in "iub" and not np.array_equal(cast, array):
+        raise ValueError
+    return cast
 
 
 def bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -196,6 +203,7 @@ def _no_datatype(dtype: DType | str) -> ConversionError:
     )
 
 
+_FIELD_DTYPES = {"int_contents": np.dtype(np.int32), "uint_contents": np.dtype(np.uint32)}
 _MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 1 << 56
 _LENGTH = Struct("<I")

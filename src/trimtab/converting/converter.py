@@ -166,14 +166,14 @@ class FeatureConverter:
         present: Callable[[], Iterable[str]],
         header: RequestHeader | None = None,
     ) -> Converted:
-        """The first overload that fits; else the error of the one that lacks the fewest inputs."""
-        refused: list[tuple[int, ConversionError]] = []
+        """The first overload that fits; else the error of the nearest."""
+        refused: list[tuple[tuple[int, int], ConversionError]] = []
         for number, plan in enumerate(self._plans):
             try:
                 assembly = assemble(number)
                 arrays = assembly.finish(present)
             except ConversionError as failure:
-                refused.append((_distance(plan, present) if len(self._plans) > 1 else 0, failure))
+                refused.append((_distance(plan, present) if len(self._plans) > 1 else (0, 0), failure))
                 continue
             return Converted(arrays, assembly.sizes, assembly.batch(), plan.overload, header)
         _, nearest = min(refused, key=lambda each: each[0])
@@ -228,6 +228,7 @@ def _place(assembly: Assembly, wanted: Wanted, array: NDArray[Any], *, once: boo
     assembly.put(wanted, array.reshape(shape) if shape != array.shape else array)
 
 
-def _distance(plan: Plan, present: Callable[[], Iterable[str]]) -> int:
-    there = {plan.by_name[name].position for name in present() if name in plan.by_name}
-    return sum(wanted.required and wanted.position not in there for wanted in plan.wanted)
+def _distance(plan: Plan, present: Callable[[], Iterable[str]]) -> tuple[int, int]:
+    """How far a request is from an overload: first by what it lacks, then by how little it has."""
+    there = {plan.by_name[name].name for name in present() if name in plan.by_name}
+    return sum(wanted.required and wanted.name not in there for wanted in plan.wanted), -len(there)
