@@ -110,7 +110,7 @@ def _write(descriptor: int, data: bytes, offset: int) -> None:
 def _copy(path: str, temporary: str, size: int) -> None:
     source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        target = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
+        target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             copy_range(source, target, 0, size)
         finally:

@@ -17,28 +17,30 @@ _STEP = 1 << 30
 
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
-    """Write the file anew: the block fills the temporary file beside it whose path it is given.
+    """Write the file anew: the block creates the file whose path it is given.
 
-    When the block ends, that file takes the old one's place and permissions; when the block raises, the old file stays
-    and the temporary one goes. A symbolic link stays one: what it points at is replaced.
+    That file has the same name, in a folder of its own beside the old one: some writers put the name into the content.
+    When the block ends, it takes the old one's place and permissions; when the block raises, the old file stays and
+    the new one goes. A symbolic link stays one: what it points at is replaced.
     """
     target = os.path.realpath(path)
-    folder = os.path.dirname(target)
+    parent, name = os.path.split(target)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=folder)
-        os.close(descriptor)
+        folder = tempfile.mkdtemp(prefix=f".{name}.", dir=parent)
     except OSError as failure:
-        raise ArtifactError(where=folder, expected="a folder to write into", got=str(failure.strerror)) from None
+        raise ArtifactError(where=parent, expected="a folder to write into", got=str(failure.strerror)) from None
+    temporary = os.path.join(folder, name)
     try:
         yield temporary
         os.chmod(temporary, _permissions(target))
         _sync(temporary, os.O_RDWR)
         os.replace(temporary, target)
-        _sync(folder, os.O_RDONLY)
-    except BaseException:
+        _sync(parent, os.O_RDONLY)
+    finally:
         with suppress(OSError):
             os.unlink(temporary)
-        raise
+        with suppress(OSError):
+            os.rmdir(folder)
 
 
 def copy_range(source: int, target: int, start: int, end: int) -> None:

@@ -1,0 +1,14 @@
+"""Export from torch with the signature inside, in one step.
+
+import trimtab.torch
+
+trimtab.torch.save(torch.jit.script(model), "model.pt", example_inputs=(features,), output_names=["score"])
+trimtab.torch.save(torch.export.export(model, args), "model.pt2", output_names=["score"])
+"""
+
+from __future__ import annotations
+
+from trimtab.torch.describing import describe
+from trimtab.torch.saving import LossyExportWarning, save
+
+__all__ = ["LossyExportWarning", "describe", "save"]
