@@ -196,6 +196,8 @@ def test_maps_allow_their_keys_or_are_refused(repository: Lay) -> None:
     closed = Input(name="feats", type=Optional(MappingType(DType.STRING, Tensor())), features=keys)
     bundle = build(repository({"ctr/1": signature(closed)}))
     assert bundle.allowlist_names(0) == ("a", "b", "feats", "old_a")
+    numbered = Input(name="ids", type=MappingType(DType.INT64, Tensor()))
+    assert build(repository({"ids/1": signature(numbered)})).models["ids"].attested_stable
     opened = Input(name="feats", type=MappingType(DType.STRING, Tensor()))
     with pytest.raises(BundleError, match=r"ranker/1.*'feats' is a map, and its keys are not declared"):
         build(repository({"ranker/1": signature(opened)}))

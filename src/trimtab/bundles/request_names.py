@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.errors import BundleError
+from trimtab.signature.dtypes import DType
 from trimtab.signature.render import printable
 from trimtab.signature.types import Mapping, Optional
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 def request_names(signature: Signature) -> frozenset[str]:
     """The signature's own allowlist, and the keys of its maps: `Dict[str, Tensor]` may travel as one input per key.
+    Keys that are not text are no names.
 
     Raises BundleError for a map whose keys the signature does not tell, for then every name might be one of them.
     """
@@ -30,7 +32,7 @@ def _inputs(signature: Signature) -> Iterator[Input]:
 
 
 def _keys(value: Input) -> set[str]:
-    if not _is_map(value.type):
+    if not _is_map_of_names(value.type):
         return set()
     if not value.features:
         raise BundleError(
@@ -42,7 +44,7 @@ def _keys(value: Input) -> set[str]:
     return {name for feature in value.features for name in (feature.name, *feature.aliases)}
 
 
-def _is_map(type_: Type) -> bool:
+def _is_map_of_names(type_: Type) -> bool:
     while isinstance(type_, Optional):
         type_ = type_.element
-    return isinstance(type_, Mapping)
+    return isinstance(type_, Mapping) and type_.key is DType.STRING
