@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--max-in-flight", default=256, show_default=True, help="Requests answered at once; more are refused.")
 @click.option("--max-message-bytes", default=256 << 20, show_default=True, help="Largest message sent or received.")
 @click.option("--grace", default=10.0, show_default=True, help="Seconds that a stop waits for requests in flight.")
-@click.option("--tls-cert", type=str, help="PEM certificate of this server.")
-@click.option("--tls-key", type=str, help="PEM key of this server.")
-@click.option("--tls-client-ca", type=str, help="PEM authority that callers' certificates must be signed by.")
+@click.option("--tls-cert", type=_PATH, help="PEM certificate of this server.")
+@click.option("--tls-key", type=_PATH, help="PEM key of this server.")
+@click.option("--tls-client-ca", type=_PATH, help="PEM authority that callers' certificates must be signed by.")
 @click.option("--leaf-tls", is_flag=True, help="Talk TLS to the leaves, trusting the system's authorities.")
 @click.option("--leaf-tls-ca", type=_PATH, help="PEM authority of the leaves' certificates; implies --leaf-tls.")
 @click.option("--leaf-tls-cert", type=_PATH, help="PEM certificate to show to the leaves; implies --leaf-tls.")
@@ -65,9 +66,9 @@ def root(
     max_in_flight: int,
     max_message_bytes: int,
     grace: float,
-    tls_cert: str | None,
-    tls_key: str | None,
-    tls_client_ca: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
     leaf_tls: bool,
     leaf_tls_ca: Path | None,
     leaf_tls_cert: Path | None,
@@ -137,13 +138,12 @@ async def _serve(server: RootServer, settings: RootSettings, port_file: Path | N
         partial = port_file.with_name(port_file.name + ".part")
         partial.write_text(json.dumps(facts))
         partial.replace(port_file)
-    if as_json:
-        click.echo(json.dumps(facts))
-    else:
-        trimming = "on" if settings.trim else "off"
-        click.echo(f"root: gRPC {facts['grpc']}, HTTP {facts['http']}, trim {trimming}", err=True)
+    trimming = "trimmed" if settings.trim else "untrimmed"
+    scheme = "https" if settings.tls else "http"
+    text = f"root ready: gRPC {facts['grpc']}, HTTP {scheme}://{facts['http']}, requests to leaves {trimming}"
+    click.echo(json.dumps(facts) if as_json else text)
+    sys.stdout.flush()
     await stop.wait()
-    click.echo("root: stopping", err=True)
     await server.stop()
 
 
