@@ -241,3 +241,14 @@ def test_columns(array, text):
     else:
         with pytest.raises(ConversionError, match=text):
             converter.from_columns({"x": array})
+
+
+@pytest.mark.parametrize("rows", [[{"x": 1}, 2], [None], [[("x", 1)]]])
+def test_rows_that_are_no_mappings(rows):
+    with pytest.raises(ConversionError, match="a mapping of names to values in every row"):
+        one_input(DType.INT64, ("n",)).from_rows(rows)
+
+
+def test_columns_that_are_no_arrays():
+    with pytest.raises(ConversionError, match='input "x": expected values of one shape'):
+        one_input(DType.INT64, ("n",)).from_columns({"x": [[1], [1, 2]]})

@@ -6,6 +6,7 @@ Columns have no trailing dimensions of size 1 and rows have no dtype, so both ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from trimtab.errors import ConversionError, missing_extra
 from trimtab.signature.dtypes import DType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -54,7 +55,7 @@ def arrow_array(column: Any, *, nullable: bool) -> NDArray[Any]:
     kind = column.type
     if isinstance(kind, pyarrow.FixedShapeTensorType):
         _refuse_nulls(column, nullable=False)
-        return _array(column.to_numpy_ndarray())
+        return array_of(column.to_numpy_ndarray())
     if isinstance(kind, pyarrow.BaseExtensionType):
         return arrow_array(column.storage, nullable=nullable)
     if types.is_dictionary(kind):
@@ -72,10 +73,20 @@ def arrow_array(column: Any, *, nullable: bool) -> NDArray[Any]:
     if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
         raise ConversionError(expected="a column of numbers, flags, text or lists of them", got=f"Arrow {kind}")
     _refuse_nulls(column, nullable=nullable and types.is_floating(kind))
-    return _array(column.to_numpy(zero_copy_only=False))
+    return array_of(column.to_numpy(zero_copy_only=False))
 
 
 _TEXT_TYPES = {"string", "large_string", "string_view", "binary", "large_binary", "binary_view"}
+
+
+def row_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, None]:
+    """Every name that any row has, in order. ConversionError for a row that is no mapping."""
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise ConversionError(
+                expected="a mapping of names to values in every row", got=f"{type(row).__name__} in row {number}"
+            )
+    return dict.fromkeys(name for row in rows for name in row)
 
 
 def rows_array(rows: Sequence[Mapping[str, Any]], name: str, wanted: Wanted) -> NDArray[Any]:
@@ -87,13 +98,19 @@ def rows_array(rows: Sequence[Mapping[str, Any]], name: str, wanted: Wanted) -> 
     values = [_row_value(row, number, name, wanted) for number, row in enumerate(rows)]
     if wanted.dtype in TEXT or (wanted.dtype is None and _is_text(values)):
         return _nested_objects(values)
-    try:
-        array = np.array(values)
-    except (ValueError, OverflowError):
-        raise ConversionError(expected="values of one shape in all rows", got="several shapes") from None
+    array = array_of(values)
     if array.dtype.kind == "f" and wanted.dtype in _INTEGERS:
         array = np.array(values, dtype=object)  # numpy makes floats of integers on both sides of 2**63
     return array if wanted.dtype is None else _cast(array, wanted.dtype)
+
+
+def array_of(values: Any) -> NDArray[Any]:
+    """What numpy makes of values. ConversionError where that is no array."""
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except (ValueError, OverflowError):
+        raise ConversionError(expected="values of one shape in all rows", got="several shapes") from None
+    return array
 
 
 def fit(array: NDArray[Any], wanted: Wanted) -> NDArray[Any]:
@@ -200,9 +217,4 @@ def _nested_objects(values: list[Any]) -> NDArray[Any]:
 def _objects(values: list[Any]) -> NDArray[Any]:
     array = np.empty(len(values), dtype=object)
     array[:] = values
-    return array
-
-
-def _array(value: Any) -> NDArray[Any]:
-    array: NDArray[Any] = np.asarray(value)
     return array

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from trimtab._kernel import Mask
 from trimtab.converting.assembly import Assembly
-from trimtab.converting.columns import arrow_array, fit, record_batch, rows_array
+from trimtab.converting.columns import array_of, arrow_array, fit, record_batch, row_names, rows_array
 from trimtab.converting.contents import as_text, datatype_of
 from trimtab.converting.plan import Plan, Wanted
 from trimtab.converting.refusals import array_text, mismatch, naming, quoted, twice
@@ -107,7 +107,9 @@ class FeatureConverter:
             assembly = Assembly(self._plans[number])
             there = sorted(_there(columns, self._plans[number]), key=lambda each: each[1] in broadcast)
             for wanted, name in there:
-                _place(assembly, wanted, np.asarray(columns[name]), once=name in broadcast)
+                with naming(wanted.input):
+                    array = array_of(columns[name])
+                _place(assembly, wanted, array, once=name in broadcast)
             return assembly
 
         return self._first_fit(assemble, lambda: columns)
@@ -122,16 +124,18 @@ class FeatureConverter:
             batch = record_batch(batch)
         except ConversionError as failure:
             raise failure.within(self._where()) from None
-        names = batch.schema.names
+        names: list[str] = batch.schema.names
+        columns: dict[str, list[int]] = {}
+        for position, name in enumerate(names):
+            columns.setdefault(name, []).append(position)
 
         def assemble(number: int) -> Assembly:
             assembly = Assembly(self._plans[number])
-            for wanted, name in _there(names, self._plans[number]):
-                if names.count(name) > 1:
+            for wanted, name in _there(columns, self._plans[number]):
+                if len(columns[name]) > 1:
                     raise twice(wanted.input, (name,))
-                column = batch.column(names.index(name))
                 with naming(wanted.input):
-                    array = arrow_array(column, nullable=wanted.input.nullable)
+                    array = arrow_array(batch.column(columns[name][0]), nullable=wanted.input.nullable)
                 _place(assembly, wanted, fit(array, wanted))
             return assembly
 
@@ -143,7 +147,10 @@ class FeatureConverter:
         A value must be one that the dtype can hold. A feature that only some rows have takes the signature's default in
         the others, if it states one. Raises ConversionError.
         """
-        names = dict.fromkeys(name for row in rows for name in row)
+        try:
+            names = row_names(rows)
+        except ConversionError as failure:
+            raise failure.within(self._where()) from None
 
         def assemble(number: int) -> Assembly:
             assembly = Assembly(self._plans[number])
@@ -167,17 +174,19 @@ class FeatureConverter:
         header: RequestHeader | None = None,
     ) -> Converted:
         """The first overload that fits; else the error of the nearest."""
-        refused: list[tuple[tuple[int, int], ConversionError]] = []
+        refused: list[tuple[Plan, ConversionError]] = []
         for number, plan in enumerate(self._plans):
             try:
                 assembly = assemble(number)
                 arrays = assembly.finish(present)
             except ConversionError as failure:
-                refused.append((_distance(plan, present) if len(self._plans) > 1 else (0, 0), failure))
+                refused.append((plan, failure))
                 continue
             return Converted(arrays, assembly.sizes, assembly.batch(), plan.overload, header)
-        _, nearest = min(refused, key=lambda each: each[0])
-        raise nearest.within(self._where(header)) from None
+        if len(refused) > 1:
+            names = set(present())
+            refused.sort(key=lambda each: _distance(each[0], names))
+        raise refused[0][1].within(self._where(header)) from None
 
     def _where(self, header: RequestHeader | None = None) -> str:
         model = self._model or (header.model_name if header else "")
@@ -228,7 +237,7 @@ def _place(assembly: Assembly, wanted: Wanted, array: NDArray[Any], *, once: boo
     assembly.put(wanted, array.reshape(shape) if shape != array.shape else array)
 
 
-def _distance(plan: Plan, present: Callable[[], Iterable[str]]) -> tuple[int, int]:
+def _distance(plan: Plan, present: set[str]) -> tuple[int, int]:
     """How far a request is from an overload: first by what it lacks, then by how little it has."""
-    there = {plan.by_name[name].name for name in present() if name in plan.by_name}
+    there = {plan.by_name[name].name for name in present if name in plan.by_name}
     return sum(wanted.required and wanted.name not in there for wanted in plan.wanted), -len(there)

@@ -24,11 +24,10 @@ class Wanted(Struct, frozen=True, eq=False):
     """One input that requests carry.
 
     dtype, shape: as the signature says; None is anything. scalar: a plain number, which travels as rank 0 or as [1].
-    pattern: equal for inputs that equal shapes and datatypes fit alike. absent: how its absence is met.
+    pattern: equal for inputs that equal shapes and datatypes fit alike.
     """
 
     input: Input
-    position: int
     pattern: int
     dtype: DType | None
     shape: Shape | None
@@ -66,7 +65,6 @@ class Plan:
             wanted.append(
                 Wanted(
                     input=value,
-                    position=len(wanted),
                     pattern=patterns.setdefault((dtype, shape, scalar), len(patterns)),
                     dtype=dtype,
                     shape=shape,
