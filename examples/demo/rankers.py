@@ -72,6 +72,13 @@ def draw_features(share: float, seed: int) -> dict[Kind, list[str]]:
     }
 
 
+def with_another_feature(features: dict[Kind, list[str]]) -> dict[Kind, list[str]]:
+    """The same features, but one: what a modeler does on an ordinary day, and what changes a signature."""
+    chosen = features[universe.RATES]
+    other = next(name for name in universe.RATES.names if name not in chosen)
+    return {**features, universe.RATES: [*chosen[1:], other]}
+
+
 def train(ranker: Ranker, values: dict[str, NDArray[np.generic]], *, steps: int, seed: int) -> float:
     """Fit a ranker to a hidden preference over its own features; returns the last loss.
 
@@ -89,4 +96,4 @@ def train(ranker: Ranker, values: dict[str, NDArray[np.generic]], *, steps: int,
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         optimizer.step()
     ranker.eval()
-    return float(loss)
+    return float(loss.detach())

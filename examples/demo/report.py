@@ -160,6 +160,7 @@ figure {{ margin: 1rem 0 }} svg {{ max-width: 100% }}
 details {{ max-height: 24rem; overflow: auto }}
 details table td {{ text-align: left; font: 13px/1.4 ui-monospace, monospace }}
 </style></head><body>
-<h1>trimtab demo</h1><p>From trained models to trimmed, converted, scored requests, with nobody maintaining a feature list.</p>
+<h1>trimtab demo</h1>
+<p>From trained models to trimmed, converted, scored requests, with nobody maintaining a feature list.</p>
 {body}</body></html>
 """
