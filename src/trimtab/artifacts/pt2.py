@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
 
 from trimtab.artifacts.archive import TorchArchive, open_archive
 from trimtab.artifacts.naming import Leaf, input_names, output_names
@@ -61,7 +62,7 @@ def derive(source: ByteSource) -> Signature:
     entry_points, versions = [], set()
     for entry_name, path in programs.items():
         where = archive.place(path)
-        program = _decode(archive.read(path, limit=MAX_PROGRAM_BYTES), _Program, where)
+        program = _decode(archive.read(path, limit=MAX_PROGRAM_BYTES), _PROGRAM, where)
         entry_points.append(EntryPoint(name=entry_name, overloads=(_overload(program, where),)))
         versions.add(program.torch_version)
     return Signature(
@@ -178,12 +179,24 @@ class _User(Struct):
     arg: dict[str, Raw]
 
 
+# Made once, when the module is imported: msgspec then evaluates the annotations above, and never while it reads a file.
+_PROGRAM = Decoder(_Program)
+_TENSOR_META = Decoder(_TensorMeta)
+_EXPRESSION = Decoder(_Expression)
+_NAMED = Decoder(_Named)
+_CONSTANT_INPUT = Decoder(_ConstantInput)
+_USER = Decoder(_User)
+_UNION = Decoder(dict[str, Raw])
+_INTEGER = Decoder(int)
+_TEXT = Decoder(str)
+_ANY = Decoder(Any)
+
 _T = TypeVar("_T")
 
 
-def _decode(data: bytes | Raw, kind: type[_T], where: str) -> _T:
+def _decode(data: bytes | Raw, decoder: Decoder[_T], where: str) -> _T:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as failure:
         raise ArtifactError(
             where=where,
@@ -274,16 +287,16 @@ class _ProgramReader:
 
     def _graph_name(self, kind: str, value: Raw) -> str:
         if kind == "constant_input":
-            return _decode(value, _ConstantInput, self._where).name
+            return _decode(value, _CONSTANT_INPUT, self._where).name
         argument, content = self._argument(value)
         if argument == "as_tensor":
-            return _decode(content, _Named, self._where).name
+            return _decode(content, _NAMED, self._where).name
         raise ArtifactError(where=self._where, expected="a call signature", got=f"none, and an input {argument}")
 
     def _input(self, kind: str, value: Raw, leaf: Leaf, name: str) -> Input:
         path = leaf.path if leaf.path != name else None
         if kind == "constant_input":
-            constant = self._constant(*self._only(_decode(value, _ConstantInput, self._where).value))
+            constant = self._constant(*self._only(_decode(value, _CONSTANT_INPUT, self._where).value))
             return Input(
                 name=name,
                 type=constant,
@@ -303,7 +316,7 @@ class _ProgramReader:
         )
 
     def _argument(self, value: Raw) -> tuple[str, Raw]:
-        return self._only(_decode(value, _User, self._where).arg)
+        return self._only(_decode(value, _USER, self._where).arg)
 
     def _only(self, union: dict[str, Raw]) -> tuple[str, Raw]:
         """The one member that a union of the schema has set."""
@@ -314,9 +327,9 @@ class _ProgramReader:
     def _type(self, kind: str, value: Raw) -> tuple[Type, Range | None]:
         """The type of an argument, and the range of the symbol that it is, where it is one."""
         if kind == "as_tensor":
-            return self._tensor(_decode(value, _Named, self._where).name), None
+            return self._tensor(_decode(value, _NAMED, self._where).name), None
         if kind == "as_sym_int":
-            key, inner = self._only(_decode(value, dict[str, Raw], self._where))
+            key, inner = self._only(_decode(value, _UNION, self._where))
             if key == "as_int":
                 return self._constant(key, inner), None
             limits = self._limits.get(str(self._symbol(kind, value)))
@@ -324,7 +337,7 @@ class _ProgramReader:
         if kind in _SYMBOLIC_SCALARS:
             return Scalar(_SYMBOLIC_SCALARS[kind]), None
         if kind == "as_custom_obj":
-            return Opaque(_decode(value, _Named, self._where).class_fqn), None
+            return Opaque(_decode(value, _NAMED, self._where).class_fqn), None
         if kind in _CONSTANTS:
             return self._constant(kind, value), None
         return Opaque(kind.removeprefix("as_")), None
@@ -334,7 +347,7 @@ class _ProgramReader:
         raw = self._values.tensor_values.get(name)
         if raw is None:
             raise ArtifactError(where=where, expected="a tensor's dtype and sizes", got="no such value")
-        meta = _decode(raw, _TensorMeta, where)
+        meta = _decode(raw, _TENSOR_META, where)
         dtype = dtype_of("torch_export", meta.dtype)
         if dtype is None:
             raise ArtifactError(
@@ -349,22 +362,22 @@ class _ProgramReader:
     def _dim(self, size: dict[str, Raw], where: str) -> Dim:
         kind, value = self._only(size)
         if kind == "as_int":
-            return _decode(value, int, where)
-        return symbolic_text(_decode(value, _Expression, where).expr_str, f"{where}.sizes")
+            return _decode(value, _INTEGER, where)
+        return symbolic_text(_decode(value, _EXPRESSION, where).expr_str, f"{where}.sizes")
 
     def _symbol(self, kind: str, value: Raw) -> str:
         """The expression that a symbolic integer stands for, for people: `s86 + 1`."""
         if kind != "as_sym_int":
             return ""
-        key, inner = self._only(_decode(value, dict[str, Raw], self._where))
-        raw = self._values.sym_int_values.get(_decode(inner, str, self._where)) if key == "as_name" else None
-        return "" if raw is None else str(self._dim(_decode(raw, dict[str, Raw], self._where), self._where))
+        key, inner = self._only(_decode(value, _UNION, self._where))
+        raw = self._values.sym_int_values.get(_decode(inner, _TEXT, self._where)) if key == "as_name" else None
+        return "" if raw is None else str(self._dim(_decode(raw, _UNION, self._where), self._where))
 
     def _constant(self, kind: str, value: Raw) -> Literal:
         if kind == "as_none":
             return Literal(None)
         try:
-            constant = Literal.from_python(_decode(value, Any, self._where))
+            constant = Literal.from_python(_decode(value, _ANY, self._where))
         except SignatureError as failure:
             raise ArtifactError(where=self._where, expected="a constant", got=str(failure)) from None
         if kind == "as_float" and constant.value in _NOT_FINITE:

@@ -29,10 +29,14 @@ class TreeSpec(Struct, frozen=True):
     children_spec: list[TreeSpec] = field(default_factory=list)
 
 
+# Made once, when the module is imported: msgspec then evaluates the annotations above, and never while it reads a file.
+_DECODER = msgspec.json.Decoder(tuple[int, TreeSpec])
+
+
 def read_tree(text: str, where: str) -> TreeSpec:
     """Parse a specification. ArtifactError for malformed JSON, an unknown version or absurd nesting."""
     try:
-        version, tree = msgspec.json.decode(text, type=tuple[int, TreeSpec])
+        version, tree = _DECODER.decode(text)
     except (msgspec.MsgspecError, RecursionError) as failure:
         raise ArtifactError(
             where=where, expected="a tree specification", got=str(failure) or "deeper nesting than JSON allows"
