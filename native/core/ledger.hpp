@@ -1,51 +1,78 @@
 // Bytes per feature, counted as requests are trimmed.
 //
-// Counters lie in a few shards; a request takes one that is free, for as long as it counts, so threads do not wait for each
-// other. Names come from requests, hence from anyone: their number and length are bounded, the rest shares one counter.
+// One lock per request, held for a few additions per element. Names come from requests, hence from anyone: their number
+// and length are bounded, the rest shares one account.
 #pragma once
 
 #include <array>
 #include <mutex>
+#include <new>
 
 #include "core/payload.hpp"
 
 namespace trimtab {
 
-struct Account {
-  uint64_t kept = 0;
-  uint64_t kept_bytes = 0;
-  uint64_t dropped = 0;
-  uint64_t dropped_bytes = 0;
+using Account = std::array<uint64_t, 4>;  // elements kept, bytes kept, elements dropped, bytes dropped
 
-  void add(const Account& other) noexcept;
+struct Accounts {
+  NameTable names;
+  std::vector<Account> list = std::vector<Account>(1);  // first that of names without one, then by number of the name
 };
 
 class Ledger {
  public:
-  static constexpr size_t kLongestName = 256;
-
   explicit Ledger(uint32_t max_names) noexcept : max_names_(max_names) {}
 
   // Counts the elements of a request as it was selected, each with its parallel entry.
-  void count(const Trimming& trimming) noexcept;
+  void count(Trimming& trimming) noexcept {
+    const auto& elements = trimming.elements();
+    const auto& parallel = trimming.parallel();
+    auto& numbers = trimming.accounts();
+    const bool paired = parallel.size() == elements.size();
+    const std::lock_guard held(mutex_);
+    if (trimming.accounts_serial != accounts_.names.serial())
+      for (size_t i = 0; i < elements.size(); ++i) numbers[i] = number_of(trimming.bytes(elements[i].key));
+    trimming.accounts_serial = accounts_.names.serial();
+    for (size_t i = 0; i < elements.size(); ++i) {
+      const uint32_t size = elements[i].whole.end - elements[i].whole.begin;
+      uint64_t* const account = accounts_.list[numbers[i]].data() + (trimming.selected(i) == kNone ? 2 : 0);
+      account[0] += 1;
+      account[1] += paired ? size + (parallel[i].end - parallel[i].begin) : size;
+    }
+  }
 
-  // The sums over the shards, in `names` and `accounts` by number; `overflow` for the names that are not kept apart.
-  void snapshot(NameTable& names, std::vector<Account>& accounts, Account& overflow) const;
-  // Zeroes every counter and forgets the names.
-  void reset() noexcept;
+  Accounts snapshot() const {
+    const std::lock_guard held(mutex_);
+    return accounts_;
+  }
+
+  // Zeroes every account and forgets the names.
+  void reset() noexcept {
+    const std::lock_guard held(mutex_);
+    accounts_.names.clear();
+    accounts_.list.resize(1);
+    accounts_.list[0] = {};
+  }
 
  private:
-  struct Shard {
-    mutable std::mutex mutex;
-    NameTable names;
-    std::vector<Account> accounts;
-    Account overflow;
-  };
-
-  Account& account_of(Shard& shard, Bytes name) const noexcept;
+  // The index in the list, of a new account where there is room for one.
+  uint32_t number_of(Bytes name) noexcept {
+    constexpr size_t kLongestName = 256;
+    if (name.size() > kLongestName) return 0;
+    const uint32_t known = accounts_.names.find(name);
+    if (known != kNone) return known + 1;
+    if (accounts_.names.size() >= max_names_) return 0;
+    try {
+      accounts_.list.resize(accounts_.names.size() + 2);
+      return accounts_.names.intern(name) + 1;
+    } catch (const std::bad_alloc&) {
+      return 0;
+    }
+  }
 
   const uint32_t max_names_;
-  std::array<Shard, 4> shards_;
+  mutable std::mutex mutex_;
+  Accounts accounts_;
 };
 
 }  // namespace trimtab

@@ -1,85 +1,74 @@
 #include "core/names.hpp"
 
-#include <algorithm>
+#include <atomic>
+#include <cstring>
 #include <random>
 
 namespace trimtab {
 
-namespace {
-
-uint64_t random_seed() noexcept {
-  try {
-    std::random_device device;
-    return static_cast<uint64_t>(device()) << 32 | device();
-  } catch (...) {  // no entropy source: the address space layout is what is left
-    static const char here = 0;
-    return fold(reinterpret_cast<uintptr_t>(&here), 0x9e3779b97f4a7c15);
-  }
+uint64_t next_serial() noexcept {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
 }
 
-}  // namespace
+uint64_t hash_of(Bytes name) noexcept {
+  static const uint64_t seed = static_cast<uint64_t>(std::random_device{}()) << 32 | std::random_device{}();
+  // Multiplying 64 x 64 to 128 bits and folding is one instruction that mixes every bit of both words.
+  __extension__ using Wide = unsigned __int128;
+  const auto mix = [](uint64_t a, uint64_t b) {
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  };
+  uint64_t state = seed ^ name.size(), word = 0;
+  for (; name.size() > 8; name.remove_prefix(8)) {
+    std::memcpy(&word, name.data(), 8);
+    state = mix(state ^ word, 0x9e3779b97f4a7c15);
+  }
+  word = 0;
+  for (const char byte : name) word = word << 8 | static_cast<uint8_t>(byte);
+  return mix(mix(state ^ word, 0xd1342543de82ef95), seed | 1);
+}
 
-const uint64_t kHashSeed = random_seed();
-
-uint32_t NameTable::intern(Bytes name, uint64_t hash) {
+uint32_t NameTable::intern(Bytes name) {
+  const uint64_t hash = hash_of(name);
   const uint32_t known = find(name, hash);
   if (known != kNone) return known;
-  if ((entries_.size() + 1) * 2 > slots_.size()) grow();
-  const uint32_t id = size();
-  const size_t begin = text_.size();
-  text_.insert(text_.end(), name.begin(), name.end());
-  entries_.push_back({begin, name.size()});
+  if ((names_.size() + 1) * 2 > slots_.size()) {
+    std::vector<Slot>(slots_.size() * 2).swap(slots_);
+    mask_ = slots_.size() - 1;
+    for (uint32_t id = 0; id < size(); ++id) place(hash_of(this->name(id)), id);
+  }
+  names_.emplace_back(name);
+  place(hash, size() - 1);
+  return size() - 1;
+}
+
+void NameTable::place(uint64_t hash, uint32_t id) noexcept {
   size_t at = hash & mask_;
   while (slots_[at].id != kNone) at = (at + 1) & mask_;
   slots_[at] = {tag_of(hash), id};
-  return id;
 }
 
 void NameTable::clear() noexcept {
   std::fill(slots_.begin(), slots_.end(), Slot{});
-  entries_.clear();
-  text_.clear();
+  names_.clear();
+  serial_ = next_serial();
 }
 
-void NameTable::grow() {
-  std::vector<Slot> slots(slots_.size() * 2);
-  const size_t mask = slots.size() - 1;
-  for (uint32_t id = 0; id < size(); ++id) {
-    const uint64_t hash = hash_of(name(id));
-    size_t at = hash & mask;
-    while (slots[at].id != kNone) at = (at + 1) & mask;
-    slots[at] = {tag_of(hash), id};
-  }
-  slots_ = std::move(slots);
-  mask_ = mask;
-}
-
-NameSet::NameSet(const std::vector<uint32_t>& ids, uint32_t universe) : universe_(universe) {
-  const size_t words = (static_cast<size_t>(universe) + 63) / 64;
-  size_t places = 2;
-  while (places < 2 * ids.size()) places *= 2;
-  if (words * sizeof(uint64_t) <= places * sizeof(uint32_t)) {
-    bits_.assign(std::max<size_t>(words, 1), 0);
-    for (const uint32_t id : ids) bits_[id >> 6] |= uint64_t{1} << (id & 63);
-    return;
-  }
-  places_.assign(places, kNone);
-  mask_ = places - 1;
-  for (const uint32_t id : ids) {
-    size_t at = place_of(id);
-    while (places_[at] != kNone && places_[at] != id) at = (at + 1) & mask_;
-    places_[at] = id;
+NameSet::NameSet(std::vector<uint32_t> ids, uint32_t names_in_table) {
+  if (names_in_table / 64 > ids.size()) {
+    std::sort(ids.begin(), ids.end());
+    sorted_.assign(ids.begin(), std::unique(ids.begin(), ids.end()));
+  } else {
+    bits_.resize(names_in_table / 64 + 1);
+    for (const uint32_t id : ids) bits_[id / 64] |= uint64_t{1} << (id % 64);
   }
 }
 
 std::vector<uint32_t> NameSet::ids() const {
-  std::vector<uint32_t> ids;
-  for (uint32_t word = 0; word < bits_.size(); ++word)
-    for (uint32_t bit = 0; bit < 64; ++bit)
-      if ((bits_[word] >> bit & 1) != 0) ids.push_back(word * 64 + bit);
-  for (const uint32_t id : places_)
-    if (id != kNone) ids.push_back(id);
-  std::sort(ids.begin(), ids.end());
+  std::vector<uint32_t> ids = sorted_;
+  for (uint32_t id = 0; id < bits_.size() * 64; ++id)
+    if (contains(id)) ids.push_back(id);
   return ids;
 }
 

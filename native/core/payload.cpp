@@ -1,129 +1,160 @@
 #include "core/payload.hpp"
 
 #include <charconv>
+#include <cstring>
 #include <new>
 
 namespace trimtab {
 
 namespace {
 
-// The last value of that type at the end of `path`, as protobuf's merging of repeated submessages gives it.
-// False: something on the way is malformed. `found` stays as it is where nothing is found.
-bool last_value(Bytes message, const uint32_t* path, uint32_t depth, WireType type, Field& found) noexcept {
-  Field field;
-  for (Reader reader(message); !reader.done();) {
+// Follows the rest of `path` into a field, to the last value of that type at its end: what protobuf's merging of repeated
+// submessages gives. False: something on the way is malformed. `found` stays as it is where nothing is found.
+bool follow(const Field& field, const Path& path, size_t level, WireType type, Field& found) noexcept {
+  if (level == path.size() || field.number != path[level]) return true;
+  if (level + 1 == path.size()) {
+    if (field.type == type) found = field;
+    return true;
+  }
+  if (field.type != WireType::length_delimited) return true;
+  Field inner;
+  for (Reader reader(field.bytes); !reader.done();)
+    if (!reader.field(inner) || !follow(inner, path, level + 1, type, found)) return false;
+  return true;
+}
+
+TRIMTAB_INLINE bool find_key(const Path& path, Bytes element, Bytes& key) noexcept {
+  Field field, found;
+  found.bytes = element.substr(0, 0);
+  for (Reader reader(element); !reader.done();) {
     if (!reader.field(field)) return false;
-    if (field.number != *path) continue;
-    if (depth == 1) {
-      if (field.type == type) found = field;
+    if (field.number != path[0]) continue;
+    if (path.size() > 1) {
+      if (!follow(field, path, 0, WireType::length_delimited, found)) return false;
     } else if (field.type == WireType::length_delimited) {
-      if (!last_value(field.bytes, path + 1, depth - 1, type, found)) return false;
+      found.bytes = field.bytes;
     }
   }
+  key = found.bytes;
   return true;
-}
-
-// The same for a field of the outermost message that is already read.
-bool enter(const Field& field, const Path& path, WireType type, Field& found) noexcept {
-  if (path.depth == 0 || field.number != path.fields[0]) return true;
-  if (path.depth > 1) {
-    return field.type != WireType::length_delimited ||
-           last_value(field.bytes, path.fields + 1, path.depth - 1, type, found);
-  }
-  if (field.type == type) found = field;
-  return true;
-}
-
-constexpr size_t kUsualElements = 1U << 16;
-
-template <typename T>
-void shrink(std::vector<T>& items) noexcept {
-  if (items.capacity() > kUsualElements) std::vector<T>().swap(items);
 }
 
 }  // namespace
 
 Status Trimming::read(const PayloadTable& table, Bytes payload) noexcept {
   payload_ = payload;
+  if (remembered_serial_ != table.serial) remembered_.clear();
+  remembered_serial_ = 0;  // until this payload is read to its end
+  last_elements_.swap(elements_);
   elements_.clear();
   parallel_.clear();
-  kept_ = 0;
+  recalled_ = false;
   if (payload.size() > INT32_MAX) return Status::malformed;
   try {
     if (!walk(table)) return Status::malformed;
+    if (!recalled_) remember();
     selected_.resize(elements_.size());
+    accounts_.resize(elements_.size());
+    if (guesses_.size() < elements_.size()) guesses_.resize(elements_.size(), kNone);
     ranges_.resize(elements_.size() + parallel_.size() + 1);
   } catch (const std::bad_alloc&) {
     return Status::out_of_memory;
   }
+  remembered_serial_ = table.serial;
   return Status::ok;
 }
 
 bool Trimming::walk(const PayloadTable& table) {
   const auto offset = [&](const char* at) { return static_cast<uint32_t>(at - payload_.data()); };
   const WireType version_type = table.version_is_varint ? WireType::varint : WireType::length_delimited;
-  Field name{}, version{}, field;
+  Field name, version, field;
   for (Reader reader(payload_); !reader.done();) {
     const uint32_t begin = offset(reader.position());
     if (!reader.field(field)) return false;
-    if (field.type == WireType::length_delimited) {
-      const Range whole{begin, offset(reader.position())};
-      if (field.number == table.elements) {
-        Field key{};
-        key.bytes = field.bytes.substr(0, 0);
-        if (!last_value(field.bytes, table.key.fields, table.key.depth, WireType::length_delimited, key)) return false;
-        const uint32_t key_begin = offset(key.bytes.data());
-        elements_.push_back({whole, {key_begin, key_begin + static_cast<uint32_t>(key.bytes.size())}});
+    const bool is_message = field.type == WireType::length_delimited;
+    if (is_message && field.number == table.elements) {
+      if (elements_.empty() && recall(begin)) {
+        reader.skip(remembered_.size() - (reader.position() - payload_.data() - begin));
         continue;
       }
-      if (field.number == table.parallel) {
-        parallel_.push_back(whole);
-        continue;
-      }
+      recalled_ = false;
+      Bytes key;
+      if (!find_key(table.key, field.bytes, key)) return false;
+      Element& element = elements_.emplace_back();  // filled in place: a copied struct stalls on its own stores
+      element.whole.begin = begin;
+      element.whole.end = offset(reader.position());
+      element.key.begin = offset(key.data());
+      element.key.end = offset(key.data() + key.size());
+    } else if (is_message && field.number == table.parallel) {
+      Range& entry = parallel_.emplace_back();
+      entry.begin = begin;
+      entry.end = offset(reader.position());
+    } else if (!follow(field, table.model_name, 0, WireType::length_delimited, name) ||
+               !follow(field, table.model_version, 0, version_type, version)) {
+      return false;
     }
-    if (!enter(field, table.model_name, WireType::length_delimited, name)) return false;
-    if (!enter(field, table.model_version, version_type, version)) return false;
   }
   model_name_ = name.bytes;
   model_version_ = version.bytes;
-  if (version_type == WireType::varint && version.number != 0) {
-    const auto text = std::to_chars(version_text_, version_text_ + sizeof version_text_,
-                                    static_cast<int64_t>(version.value));
+  if (table.version_is_varint && version.number != 0) {
+    const auto number = static_cast<int64_t>(version.value);
+    const auto text = std::to_chars(version_text_, version_text_ + sizeof version_text_, number);
     model_version_ = Bytes(version_text_, static_cast<size_t>(text.ptr - version_text_));
   }
   return true;
 }
 
+// The same bytes at the same kind of place have the same parts: only their offsets shift.
+bool Trimming::recall(uint32_t begin) noexcept {
+  if (remembered_.empty() || payload_.compare(begin, remembered_.size(), remembered_) != 0) return false;
+  elements_.swap(last_elements_);
+  const uint32_t shift = begin - elements_[0].whole.begin;  // modulo 2**32, hence also backwards
+  for (Element& element : elements_) {
+    for (uint32_t* offset : {&element.whole.begin, &element.whole.end, &element.key.begin, &element.key.end})
+      *offset += shift;
+  }
+  return recalled_ = true;
+}
+
+void Trimming::remember() {
+  constexpr size_t kWorthwhile = 1U << 20;
+  selected_serial_ = accounts_serial = 0;
+  remembered_.clear();
+  if (parallel_.empty() || elements_.empty()) return;  // typed contents differ in every payload
+  const Range all{elements_.front().whole.begin, elements_.back().whole.end};
+  for (size_t i = 1; i < elements_.size(); ++i)
+    if (elements_[i].whole.begin != elements_[i - 1].whole.end) return;
+  if (all.end - all.begin <= kWorthwhile) remembered_ = bytes(all);
+}
+
 Bytes Trimming::content(Range whole) const noexcept {
-  Reader reader(bytes(whole));
-  Field field{};
-  reader.field(field);
+  Field field;
+  Reader(bytes(whole)).field(field);
   return field.bytes;
 }
 
 void Trimming::select(const NameTable& names, const NameSet* allowed) noexcept {
+  if (selected_serial_ == names.serial() && selected_in_ == allowed) return;
+  selected_serial_ = names.serial();
+  selected_in_ = allowed;
   kept_ = 0;
   for (size_t i = 0; i < elements_.size(); ++i) {
-    uint32_t id = names.find(bytes(elements_[i].key));
+    const Bytes key = bytes(elements_[i].key);
+    uint32_t id = guesses_[i];  // requests of one client name the same feature at the same place
+    if (id >= names.size() || names.name(id) != key) guesses_[i] = id = names.find(key);
     if (allowed != nullptr && id != kNone && !allowed->contains(id)) id = kNone;
     selected_[i] = id;
     kept_ += id != kNone;
   }
 }
 
-void Trimming::select_all() noexcept {
-  for (uint32_t& id : selected_) id = 0;
-  kept_ = static_cast<uint32_t>(elements_.size());
-}
-
-void Trimming::select_nothing() noexcept {
-  for (uint32_t& id : selected_) id = kNone;
-  kept_ = 0;
+void Trimming::select_same(uint32_t id, uint32_t kept) noexcept {
+  selected_serial_ = 0;
+  kept_ = kept;
+  for (uint32_t& selected : selected_) selected = id;
 }
 
 size_t Trimming::plan() noexcept {
-  const auto& elements = elements_;
-  const auto& parallel = parallel_;
   Range* range = ranges_.data();
   uint32_t cursor = 0;
   size_t size = 0;
@@ -136,13 +167,13 @@ size_t Trimming::plan() noexcept {
   };
   // Both lists are in message order, usually one after the other: a merge is right for every order.
   size_t next = 0;
-  for (size_t i = 0; i < elements.size(); ++i) {
-    for (; next < parallel.size() && parallel[next].begin < elements[i].whole.begin; ++next)
-      if (selected_[next] == kNone) drop(parallel[next]);
-    if (selected_[i] == kNone) drop(elements[i].whole);
+  for (size_t i = 0; i < elements_.size(); ++i) {
+    for (; next < parallel_.size() && parallel_[next].begin < elements_[i].whole.begin; ++next)
+      if (selected_[next] == kNone) drop(parallel_[next]);
+    if (selected_[i] == kNone) drop(elements_[i].whole);
   }
-  for (; next < parallel.size(); ++next)
-    if (selected_[next] == kNone) drop(parallel[next]);
+  for (; next < parallel_.size(); ++next)
+    if (selected_[next] == kNone) drop(parallel_[next]);
   const auto end = static_cast<uint32_t>(payload_.size());
   drop({end, end});
   range_count_ = static_cast<size_t>(range - ranges_.data());
@@ -155,13 +186,6 @@ void Trimming::copy(char* out) const noexcept {
     std::memcpy(out, kept.data(), kept.size());
     out += kept.size();
   }
-}
-
-void Trimming::relax() noexcept {
-  shrink(elements_);
-  shrink(parallel_);
-  shrink(selected_);
-  shrink(ranges_);
 }
 
 }  // namespace trimtab

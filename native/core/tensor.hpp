@@ -7,10 +7,7 @@ namespace trimtab {
 
 // Field numbers of an element that is a tensor.
 struct TensorFields {
-  uint32_t datatype;
-  uint32_t shape;
-  uint32_t parameters;
-  uint32_t contents;
+  uint32_t datatype, shape, parameters, contents;
 };
 
 struct TensorHead {
@@ -18,9 +15,26 @@ struct TensorHead {
   std::vector<int64_t> shape;     // packed or not, in order
   std::vector<Bytes> parameters;  // each entry's content
   std::vector<Bytes> contents;    // several, where an encoder split the message; protobuf merges them
-};
 
-// Status::malformed only for a shape that is no list of varints; the rest was checked when the payload was read.
-Status read_tensor_head(const TensorFields& fields, Bytes element, TensorHead& head) noexcept;
+  // False for a malformed element. Throws nothing but std::bad_alloc.
+  bool read(const TensorFields& fields, Bytes element) {
+    *this = {};
+    Field field;
+    uint64_t dimension;
+    for (Reader reader(element); !reader.done();) {
+      if (!reader.field(field)) return false;
+      if (field.number == fields.shape && field.type == WireType::varint)
+        shape.push_back(static_cast<int64_t>(field.value));
+      if (field.type != WireType::length_delimited) continue;
+      if (field.number == fields.datatype) datatype = field.bytes;
+      if (field.number == fields.parameters) parameters.push_back(field.bytes);
+      if (field.number == fields.contents) contents.push_back(field.bytes);
+      if (field.number != fields.shape) continue;
+      for (Reader packed(field.bytes); !packed.done(); shape.push_back(static_cast<int64_t>(dimension)))
+        if (!packed.varint(dimension)) return false;
+    }
+    return true;
+  }
+};
 
 }  // namespace trimtab

@@ -1,12 +1,15 @@
 // The protobuf wire format, read within bounds: the only code that turns untrusted bytes into positions.
 //
-// Stricter than protobuf in one direction only: whatever two parsers might read differently (groups, numbers past 64 bits)
-// is malformed here, and a malformed payload is passed on as it came.
+// Stricter than protobuf in one direction only: what two parsers might read differently (groups, numbers past 64 bits) is
+// malformed here, and a malformed payload is passed on as it came.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+
+// The walk over a payload is a few instructions per field; a call per field would cost more than they do.
+#define TRIMTAB_INLINE inline __attribute__((always_inline))
 
 namespace trimtab {
 
@@ -17,64 +20,53 @@ enum class WireType : uint8_t { varint = 0, fixed64 = 1, length_delimited = 2, f
 constexpr uint32_t kLargestField = (1U << 29) - 1;
 
 struct Field {
-  uint32_t number;
-  WireType type;
-  uint64_t value;  // of a varint
-  Bytes bytes;     // of a length-delimited field
+  uint32_t number = 0;
+  WireType type{};
+  uint64_t value = 0;  // of a varint
+  Bytes bytes;         // of every other type
 };
 
 class Reader {
  public:
-  explicit Reader(Bytes bytes) noexcept : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit Reader(Bytes bytes) noexcept : at_(bytes.data()), end_(at_ + bytes.size()) {}
 
   bool done() const noexcept { return at_ == end_; }
   const char* position() const noexcept { return at_; }
+  void skip(size_t size) noexcept { at_ += size; }
 
   // Reads one field whole, tag and content; false when it is malformed or reaches past the end.
-  bool field(Field& out) noexcept {
-    uint64_t tag;
-    if (!varint(tag)) return false;
-    const uint64_t number = tag >> 3;
-    if (number == 0 || number > kLargestField) return false;
-    out.number = static_cast<uint32_t>(number);
+  TRIMTAB_INLINE bool field(Field& out) noexcept {
+    uint64_t tag, size = 8;
+    if (!varint(tag) || tag >> 3 == 0 || tag >> 3 > kLargestField) return false;
+    out.number = static_cast<uint32_t>(tag >> 3);
     out.type = static_cast<WireType>(tag & 7);
-    if (out.type == WireType::length_delimited) {
-      uint64_t size;
-      return varint(size) && take(size, out.bytes);
-    }
     if (out.type == WireType::varint) return varint(out.value);
-    if (out.type == WireType::fixed64) return take(8, out.bytes);
-    return out.type == WireType::fixed32 && take(4, out.bytes);
+    if (out.type == WireType::fixed32) size = 4;
+    else if (out.type == WireType::length_delimited ? !varint(size) : out.type != WireType::fixed64) return false;
+    if (size > static_cast<uint64_t>(end_ - at_)) return false;
+    out.bytes = Bytes(at_, static_cast<size_t>(size));
+    at_ += size;
+    return true;
   }
 
-  bool varint(uint64_t& out) noexcept {
-    if (at_ != end_ && static_cast<uint8_t>(*at_) < 0x80) {
-      out = static_cast<uint8_t>(*at_++);
-      return true;
-    }
-    return long_varint(out);
+  TRIMTAB_INLINE bool varint(uint64_t& out) noexcept {
+    if (end_ - at_ < 2 || (at_[0] & at_[1] & 0x80) != 0) return long_varint(out);
+    const uint64_t first = static_cast<uint8_t>(at_[0]), second = static_cast<uint8_t>(at_[1]);
+    out = first < 0x80 ? first : (first & 0x7f) | second << 7;
+    at_ += first < 0x80 ? 1 : 2;
+    return true;
   }
 
  private:
   bool long_varint(uint64_t& out) noexcept {
-    uint64_t value = 0;
+    out = 0;
     for (unsigned shift = 0; shift < 70 && at_ != end_; shift += 7) {
-      const uint64_t byte = static_cast<uint8_t>(*at_++);
+      const auto byte = static_cast<uint8_t>(*at_++);
       if (shift == 63 && byte > 1) return false;
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) {
-        out = value;
-        return true;
-      }
+      out |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) return true;
     }
     return false;
-  }
-
-  bool take(uint64_t size, Bytes& out) noexcept {
-    if (size > static_cast<uint64_t>(end_ - at_)) return false;
-    out = Bytes(at_, static_cast<size_t>(size));
-    at_ += size;
-    return true;
   }
 
   const char* at_;

@@ -3,7 +3,7 @@
 Whatever the bytes, no call here raises for what a payload holds: a payload that cannot be trimmed comes back as it is,
 with an outcome that says why. Names given from Python are str; names found in payloads are bytes and need not be UTF-8.
 `bytes` and every other contiguous buffer are payloads. All objects are safe to use from many threads at once; the GIL
-is released while a payload of more than 16 KiB is read and while more than 64 KiB are copied.
+is released while 32 KiB or more are read or copied.
 """
 
 from collections.abc import Sequence
@@ -114,9 +114,6 @@ class Mask:
 
     def __init__(self, names: Sequence[str]) -> None:
         """ValueError when a name is given twice."""
-    @property
-    def names(self) -> list[str]:
-        """The names, in the order given."""
     def trim(
         self, payload: _Payload, table: PayloadTable, ledger: Ledger | None = None
     ) -> tuple[_Payload | bytes, int, int, int]:
