@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from trimtab.serving.root.server import RootServer, RootSettings
 
 _PATH = click.Path(path_type=Path)
+_PORT = click.IntRange(0, 65535)
+_COUNT = click.IntRange(0)
+_POSITIVE = click.IntRange(1)
+_SECONDS = click.FloatRange(0)
 
 
 @click.command()
@@ -23,21 +27,52 @@ _PATH = click.Path(path_type=Path)
 @click.option("--features", required=True, metavar="SCHEME:REST", help="The feature source, for example sqlite:PATH.")
 @click.option("--state", type=_PATH, help="Folder that keeps last-known-good bundles over restarts.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--grpc-port", default=9001, show_default=True, help="Port of trimtab.score.v1.Root; 0 takes a free one.")
-@click.option("--http-port", default=9000, show_default=True, help="Port of /v1/score, /metrics; 0 takes a free one.")
+@click.option(
+    "--grpc-port",
+    default=9001,
+    show_default=True,
+    type=_PORT,
+    help="Port of trimtab.score.v1.Root; 0 takes a free one.",
+)
+@click.option(
+    "--http-port", default=9000, show_default=True, type=_PORT, help="Port of /v1/score, /metrics; 0 takes a free one."
+)
 @click.option("--policy", type=click.Choice(["lenient", "strict"]), default="lenient", show_default=True,
               help="A version that the map lacks: send everything, or what the latest version uses.")  # fmt: skip
 @click.option("--trim", type=click.Choice(["on", "off"]), default="on", show_default=True,
               help="off fetches and sends every feature, to compare with.")  # fmt: skip
 @click.option("--compression", type=click.Choice(["none", "lz4"]), default="none", show_default=True,
               help="Of what is sent to the leaves, which must be trimtab's.")  # fmt: skip
-@click.option("--cache-entries", default=10_000, show_default=True, help="Feature rows kept in memory.")
-@click.option("--cache-ttl", default=60.0, show_default=True, help="Seconds for which a row is kept.")
-@click.option("--deadline-ms", default=1000, show_default=True, help="For requests that state none.")
-@click.option("--poll-interval", default=1.0, show_default=True, help="Seconds between looks at the bundle files.")
-@click.option("--max-in-flight", default=256, show_default=True, help="Requests answered at once; more are refused.")
-@click.option("--max-message-bytes", default=256 << 20, show_default=True, help="Largest message sent or received.")
-@click.option("--grace", default=10.0, show_default=True, help="Seconds that a stop waits for requests in flight.")
+@click.option("--cache-entries", default=10_000, show_default=True, type=_COUNT, help="Feature rows kept in memory.")
+@click.option(
+    "--cache-bytes", default=256 << 20, show_default=True, type=_COUNT, help="Bytes of feature rows kept in memory."
+)
+@click.option("--cache-ttl", default=60.0, show_default=True, type=_SECONDS, help="Seconds for which a row is kept.")
+@click.option("--deadline-ms", default=1000, show_default=True, type=_POSITIVE, help="For requests that state none.")
+@click.option(
+    "--poll-interval",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.01),
+    help="Seconds between looks at the bundle files.",
+)
+@click.option(
+    "--max-in-flight",
+    default=256,
+    show_default=True,
+    type=_POSITIVE,
+    help="Requests answered at once; more are refused.",
+)
+@click.option(
+    "--max-message-bytes",
+    default=256 << 20,
+    show_default=True,
+    type=_POSITIVE,
+    help="Largest message sent or received.",
+)
+@click.option(
+    "--grace", default=10.0, show_default=True, type=_SECONDS, help="Seconds that a stop waits for requests in flight."
+)
 @click.option("--tls-cert", type=_PATH, help="PEM certificate of this server.")
 @click.option("--tls-key", type=_PATH, help="PEM key of this server.")
 @click.option("--tls-client-ca", type=_PATH, help="PEM authority that callers' certificates must be signed by.")
@@ -60,6 +95,7 @@ def root(
     trim: str,
     compression: str,
     cache_entries: int,
+    cache_bytes: int,
     cache_ttl: float,
     deadline_ms: int,
     poll_interval: float,
@@ -111,6 +147,7 @@ def root(
         compression=compression,
         cache_entries=cache_entries,
         cache_ttl_s=cache_ttl,
+        cache_bytes=cache_bytes,
         deadline_s=deadline_ms / 1e3,
         poll_interval_s=poll_interval,
         max_in_flight=max_in_flight,

@@ -206,6 +206,18 @@ def test_rows_expire_and_the_least_recently_used_goes_first() -> None:
     assert cache.fetch_held("item", ["1"], ["price"]) is None
 
 
+def test_the_cache_is_bounded_in_bytes_too() -> None:
+    source = Recording()
+    row = RowLayout(ITEM).row_bytes
+    cache = FeatureCache(source, max_bytes=3 * row)
+    for key in ("1", "2", "1", "3", "4"):
+        cache.fetch("item", [key], ["price"])
+        assert cache.held_bytes == len(cache) * row
+    assert len(cache) == 3
+    assert cache.fetch_held("item", ["1"], ["price"]) is not None
+    assert cache.fetch_held("item", ["2"], ["price"]) is None
+
+
 def test_a_cache_over_packed_rows_fills_every_feature_at_once(store: SqliteFeatures) -> None:
     cache = FeatureCache(store)
     cache.fetch("item", ["i1", "nobody"], ["price"])

@@ -178,11 +178,15 @@ def _inline_from_json(name: str, value: object) -> InlineFeature:
 
 def _exact(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """The numbers in another dtype. Raises ValueError where the kind of number, or an integer's value, would change."""
-    widened = array.astype(dtype)
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]
-    if array.size and (array.dtype.kind not in kinds or (dtype.kind in "iu" and not np.array_equal(widened, array))):
+    if array.size and array.dtype.kind not in kinds:
         raise ValueError(f"{array.dtype} that does not fit {dtype}")
-    return widened
+    with np.errstate(over="ignore"):  # told below
+        converted = array.astype(dtype)
+    same = np.isfinite(converted).all() if dtype.kind == "f" else np.array_equal(converted, array)
+    if not same:
+        raise ValueError(f"a value that does not fit {dtype}")
+    return converted
 
 
 def _utf8(text: object) -> bytes:

@@ -59,6 +59,7 @@ class RootSettings(Struct, frozen=True, kw_only=True):
     compression: str = "none"
     cache_entries: int = 10_000
     cache_ttl_s: float = 60.0
+    cache_bytes: int = 256 << 20
     deadline_s: float = 1.0
     poll_interval_s: float = 1.0
     max_message_bytes: int = 256 << 20
@@ -90,6 +91,7 @@ class RootServer:
             open_features(settings.features) if source is None else source,
             settings.cache_entries,
             settings.cache_ttl_s,
+            settings.cache_bytes,
         )
         check_views(self.cache)
         self.loader = BundleLoader(settings.bundles, settings.state)

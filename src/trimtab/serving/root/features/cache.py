@@ -29,9 +29,9 @@ class _Entry:
 
 
 class FeatureCache:
-    """A feature source in front of another, bounded by a number of rows, least recently used out first.
+    """A feature source in front of another, bounded in rows and in bytes, least recently used out first.
 
-    entries: rows kept over all views; a row weighs its packed size (all features of the view).
+    entries, max_bytes: over all views; a row weighs its packed size (all features of the view).
     ttl_s: how long a row may be served after it was read.
     hits, misses: rows served from here and rows asked of the source. Keys that the source lacks are not kept.
     Thread-safe; the source is asked outside the lock.
@@ -42,11 +42,14 @@ class FeatureCache:
         source: FeatureSource,
         entries: int = 10_000,
         ttl_s: float = 60.0,
+        max_bytes: int = 256 << 20,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
         self.entries = entries
         self.ttl_s = ttl_s
+        self.max_bytes = max_bytes
+        self.held_bytes = 0
         self.hits = 0
         self.misses = 0
         self._clock = clock
@@ -81,6 +84,7 @@ class FeatureCache:
         """Forget all rows and close the source."""
         with self._lock:
             self._rows.clear()
+            self.held_bytes = 0
         self.source.close()
 
     def __len__(self) -> int:
@@ -143,7 +147,8 @@ class FeatureCache:
     def _keep(self, view: str, entries: Mapping[str, _Entry]) -> None:
         with self._lock:
             for key, entry in entries.items():
+                replaced = self._rows.pop((view, key), None)
                 self._rows[view, key] = entry
-                self._rows.move_to_end((view, key))
-            while len(self._rows) > self.entries:
-                self._rows.popitem(last=False)
+                self.held_bytes += len(entry.row) - (len(replaced.row) if replaced else 0)
+            while self._rows and (len(self._rows) > self.entries or self.held_bytes > self.max_bytes):
+                self.held_bytes -= len(self._rows.popitem(last=False)[1].row)
