@@ -230,7 +230,7 @@ def _find_end(source: ByteSource) -> _End:
             fields = _END.unpack_from(tail, at)
             if found is None:
                 found = (tail_start + at, fields)
-            elif tail_start + at + _END.size + fields[7] > found[0]:
+            elif tail_start + at + _END.size + fields[7] > found[0] and _ends_a_directory(tail, at, fields, tail_start):
                 raise ArtifactError(
                     "two end records: the comment of one holds the other",
                     where=f"{source.name} at offset {tail_start + at}",
@@ -245,6 +245,12 @@ def _find_end(source: ByteSource) -> _End:
             hint="The archive is cut short. Copy it again from its origin.",
         )
     return _check_end(source, *found)
+
+
+def _ends_a_directory(tail: bytes, at: int, fields: tuple[int, ...], tail_start: int) -> bool:
+    """Whether what looks like an end record is one, and not four bytes of some entry's data."""
+    size, offset = fields[5:7]
+    return offset + size == tail_start + at or tail[max(0, at - _LOCATOR_64.size) : at].startswith(b"PK\x06\x07")
 
 
 def _check_end(source: ByteSource, at: int, fields: tuple[int, ...]) -> _End:

@@ -1,0 +1,121 @@
+"""The wire walk agrees with protobuf's own parser, field by field, and skips what it is not asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trimtab.errors import ArtifactError
+from trimtab.source.bytes import LocalFile, MemorySource
+from trimtab.source.wire import BYTES, Wire
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
+
+
+@st.composite
+def fields(draw: st.DrawFn) -> bytes:
+    number = draw(st.integers(1, 5000))
+    kind = draw(st.sampled_from([0, 1, 2, 5]))
+    tag = varint(number << 3 | kind)
+    if kind == 0:
+        return tag + varint(draw(st.integers(0, 2**64 - 1)))
+    if kind == 2:
+        data = draw(st.binary(max_size=300))
+        return tag + varint(len(data)) + data
+    return tag + draw(st.binary(min_size=8 if kind == 1 else 4, max_size=8 if kind == 1 else 4))
+
+
+def ours(data: bytes) -> list[tuple[int, int, int | bytes]]:
+    source = MemorySource(data)
+    return [
+        (it.number, it.wire_type, data[it.start : it.end] if it.wire_type == BYTES else it.value)
+        for it in Wire(source).fields(0, len(data))
+    ]
+
+
+def protobufs(data: bytes) -> list[tuple[int, int, int | bytes]]:
+    message = Empty.FromString(data)
+    return [(it.field_number, it.wire_type, it.data) for it in UnknownFieldSet(message)]
+
+
+@given(st.lists(fields(), max_size=8).map(b"".join))
+def test_agrees_with_protobuf(data: bytes) -> None:
+    assert ours(data) == protobufs(data)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=40),
+        st.tuples(st.lists(fields(), max_size=4).map(b"".join), st.binary(max_size=6)).map(b"".join),
+    )
+)
+@settings(max_examples=500)
+def test_arbitrary_bytes_are_read_as_protobuf_reads_them_or_refused(data: bytes) -> None:
+    try:
+        read = ours(data)
+    except ArtifactError:
+        return  # groups, and what protobuf refuses as well
+    try:
+        assert read == protobufs(data)
+    except DecodeError:
+        # protobuf also checks the tenth byte of a varint, which never decides what a signature says.
+        assert any(byte >= 0x80 for byte in data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x0b",
+        b"\x08",
+        b"\x0a\x05abc",
+        b"\x00\x01",
+        b"\x0d\x01\x02",
+        b"\x09" + bytes(7),
+        b"\x0a" + b"\xff" * 10 + b"\x01",
+    ],
+)
+def test_malformed_fields_are_refused_with_their_place(data: bytes) -> None:
+    with pytest.raises(ArtifactError, match=r"model\.onnx at offset 0"):
+        list(Wire(MemorySource(data, "model.onnx")).fields(0, len(data)))
+
+
+def test_a_gigabyte_is_skipped_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    size = 1 << 30
+    with path.open("wb") as file:
+        file.write(b"\x0a" + varint(size))
+        file.seek(size, 1)
+        file.write(b"\x12\x02ok")
+    with LocalFile(path) as source:
+        wire = Wire(source)
+        weights, name = wire.fields(0, source.size)
+        assert weights.value == size
+        assert wire.text(name, limit=10) == "ok"
+        assert source.bytes_read < 10_000
+
+
+def test_a_bomb_of_fields_runs_out_of_budget() -> None:
+    with pytest.raises(ArtifactError, match="too many"):
+        list(Wire(MemorySource(b"\x08\x00" * 100), max_fields=99).fields(0, 200))
+
+
+def test_text_must_be_utf8_and_short() -> None:
+    source = MemorySource(b"\x0a\x02\xff\xfe")
+    wire = Wire(source)
+    (field,) = wire.fields(0, 4)
+    with pytest.raises(ArtifactError, match="UTF-8"):
+        wire.text(field, limit=10)
+    with pytest.raises(ArtifactError, match="at most 1 bytes"):
+        wire.text(field, limit=1)
