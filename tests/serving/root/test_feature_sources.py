@@ -142,6 +142,18 @@ def test_an_unknown_scheme_says_which_there_are(specification: str) -> None:
         open_features(specification)
 
 
+def test_an_installed_package_brings_its_own_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shelf.py").write_text("def open_shelf(rest):\n    return ('shelf', rest)\n")
+    metadata = tmp_path / "shelf-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[trimtab.feature_sources]\nshelf = shelf:open_shelf\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert open_features("shelf:top:left") == ("shelf", "top:left")
+    with pytest.raises(FeatureSourceError, match="sqlite:… or shelf:…"):
+        open_features("box:1")
+
+
 def test_a_feature_of_variable_size_cannot_be_stored() -> None:
     with pytest.raises(FeatureSourceError, match="inline"):
         View("item", (FeatureSpec("title", DType.STRING),))

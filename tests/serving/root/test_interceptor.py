@@ -12,12 +12,12 @@ import grpc
 import numpy as np
 import pytest
 from scripted_leaf import ScriptedLeaf, ScriptedModel
-from trimtab.trimming.trimmer import Trimmer
 from tritonclient import grpc as triton
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from trimtab.protocols import oip
 from trimtab.serving.interceptor import AioTrimInterceptor, TrimInterceptor, trimming_channel
+from trimtab.trimming.trimmer import Trimmer
 
 
 @contextmanager

@@ -384,3 +384,15 @@ def test_what_cannot_be_served_is_said_before_anything_starts(real: RealWorld, f
         pass
     assert text in str(failure.value)
     assert "Traceback" not in str(failure.value)
+
+
+def test_a_port_that_is_taken_is_said_in_one_clear_sentence(real: RealWorld, root: ServerProcess) -> None:
+    for flag, address in (("--http-port", root.http), ("--grpc-port", root.grpc)):
+        with (
+            pytest.raises(AssertionError, match=r"cannot listen on 127\.0\.0\.1") as failure,
+            real.root(["127.0.0.1:1"], flag, address.rpartition(":")[2]),
+        ):
+            pass
+        assert flag in str(failure.value)
+        assert "Traceback" not in str(failure.value)
+        assert "never awaited" not in str(failure.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import grpc
@@ -100,68 +101,74 @@ class RootServer:
         self.metrics = RootMetrics(lambda: (self.cache.hits, self.cache.misses), self._map_state)
         self._admission = Admission(settings.max_in_flight, self.metrics)
         self._executor = ThreadPoolExecutor(_FETCHING_THREADS, "trimtab-features")
+        self._exits = AsyncExitStack()  # closed from the last to the first: faces, leaves, watcher, features
+        self._exits.callback(self.cache.close)
+        self._exits.callback(self._executor.shutdown, wait=False, cancel_futures=True)
+        self._exits.push_async_callback(asyncio.to_thread, self.watcher.stop)
 
     async def start(self) -> None:
-        """Connect, listen, and answer. Raises TrimtabError when an address cannot be bound."""
+        """Connect, listen, and answer. Raises TrimtabError when an address cannot be bound; nothing is left behind."""
         settings = self.settings
         keep_large_blocks()
-        self._leaves = Leaves(
-            settings.leaves,
-            tls=settings.leaf_tls,
-            max_message_bytes=settings.max_message_bytes,
-            compression=settings.compression,
-        )
-        planner = Planner(self.cache.views, self.loader, settings.policy, settings.trim)
-        scorer = Scorer(planner, Fetcher(self.cache, self._executor), self._leaves, self.metrics)
-        await self._start_grpc(scorer)
-        await self._start_http(scorer)
-        self.watcher.start()
+        try:
+            leaves = Leaves(
+                settings.leaves,
+                tls=settings.leaf_tls,
+                max_message_bytes=settings.max_message_bytes,
+                compression=settings.compression,
+            )
+            self._exits.push_async_callback(leaves.close)
+            planner = Planner(self.cache.views, self.loader, settings.policy, settings.trim)
+            scorer = Scorer(planner, Fetcher(self.cache, self._executor), leaves, self.metrics)
+            await self._start_grpc(scorer)
+            await self._start_http(scorer)
+            self.watcher.start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Take no new requests, answer those in flight for up to `grace_s`, then let go of everything."""
         self._admission.open = False
-        await self._grpc.stop(self.settings.grace_s)
-        await self._runner.cleanup()
-        await self._leaves.close()
-        await asyncio.to_thread(self.watcher.stop)
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        self.cache.close()
+        await self._exits.aclose()
 
     async def _start_grpc(self, scorer: Scorer) -> None:
         settings = self.settings
-        self._grpc = grpc.aio.server(
+        server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
                 ("grpc.so_reuseport", 0),
             ]
         )
+        self._exits.push_async_callback(server.stop, settings.grace_s)
         service = ScoreService(scorer, self._admission, settings.deadline_s)
-        self._grpc.add_generic_rpc_handlers((service.handler(),))
+        server.add_generic_rpc_handlers((service.handler(),))
         address = f"{_bracketed(settings.host)}:{settings.grpc_port}"
         try:
             if settings.tls is None:
-                port = self._grpc.add_insecure_port(address)
+                port = server.add_insecure_port(address)
             else:
-                port = self._grpc.add_secure_port(address, settings.tls.grpc_credentials())
+                port = server.add_secure_port(address, settings.tls.grpc_credentials())
         except RuntimeError as problem:
             raise _cannot_listen("--grpc-port", address, problem) from problem
         self.grpc_address = f"{_bracketed(settings.host)}:{port}"
-        await self._grpc.start()
+        await server.start()
 
     async def _start_http(self, scorer: Scorer) -> None:
         settings = self.settings
         face = HttpFace(scorer, self._admission, self.loader, self.metrics, settings.deadline_s)
         application = face.application(settings.max_message_bytes)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=settings.grace_s)
-        await self._runner.setup()
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=settings.grace_s)
+        self._exits.push_async_callback(runner.cleanup)
+        await runner.setup()
         context = settings.tls.ssl_context() if settings.tls else None
-        site = web.TCPSite(self._runner, settings.host, settings.http_port, ssl_context=context)
+        site = web.TCPSite(runner, settings.host, settings.http_port, ssl_context=context)
         try:
             await site.start()
         except OSError as problem:
             raise _cannot_listen("--http-port", f"{settings.host}:{settings.http_port}", problem) from problem
-        self.http_address = f"{_bracketed(settings.host)}:{self._runner.addresses[0][1]}"
+        self.http_address = f"{_bracketed(settings.host)}:{runner.addresses[0][1]}"
 
     def _report_bundles(self) -> None:
         for status in self.loader.statuses:
