@@ -3,8 +3,9 @@
     python benchmarks/building.py [--json FILE]
 
 Payload a: fp32 scalars; payload c: scalars, ids, id lists, embeddings and flags in the proportions of a real ranker;
-both with a batch of 64. The times are the least of many repetitions, in microseconds. glibc's allocator is tuned the
-way the servers tune it, for every competitor alike.
+both with a batch of 64. The second table is about request-level features: 200 scalars per candidate and 50 user
+vectors of 64 floats, which travel once per request or are repeated for every candidate. The times are the least of
+many repetitions, in microseconds. glibc's allocator is tuned the way the servers tune it, for every competitor alike.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 BATCH = 64
 COUNTS = (250, 500, 1000)
+BROADCAST = (("broadcast", True),)
 BUDGET_US = {250: 35.0, 1000: 120.0}
 ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": "2000000000",
@@ -121,6 +123,37 @@ def measure() -> list[dict[str, Any]]:
     return rows
 
 
+def measure_broadcast() -> list[dict[str, Any]]:
+    rows = []
+    for candidates in (64, 256, 1024):
+        scalars = [np.zeros((candidates, 1), np.float32) for _ in range(200)]
+        users = [np.zeros((1, 64), np.float32) for _ in range(50)]
+        names = [InputLayout(f"item_{index}", "FP32", (None, 1)) for index in range(200)]
+        once = [InputLayout(f"user_{index}", "FP32", (1, 64), BROADCAST) for index in range(50)]
+        repeated = [InputLayout(f"user_{index}", "FP32", (None, 64)) for index in range(50)]
+        sends = RequestTemplate(RequestLayout("ranker", "3", (*names, *once)), candidates)
+        repeats = RequestTemplate(RequestLayout("ranker", "3", (*names, *repeated)), candidates)
+
+        def build_once(t=sends, c=(*scalars, *users)) -> bytes:
+            return t.build(c)
+
+        def build_repeated(t=repeats, c=scalars, u=users, n=candidates) -> bytes:
+            return t.build([*c, *(user.tobytes() * n for user in u)])
+
+        rows.append(
+            {
+                "candidates": candidates,
+                "once_bytes": len(build_once()),
+                "repeated_bytes": len(build_repeated()),
+                "bytes_ratio": len(build_repeated()) / len(build_once()),
+                "once_us": (once_us := least_us(build_once)),
+                "repeated_us": (repeated_us := least_us(build_repeated)),
+                "time_ratio": repeated_us / once_us,
+            }
+        )
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the figures there")
@@ -136,8 +169,17 @@ def main() -> None:
             f"{row['tritonclient_us']:>9.0f} us ({row['tritonclient_ratio']:.1f}x)"
             + (f"{row['budget_us']:>7.0f} us" if "budget_us" in row else "")
         )
+    shared = measure_broadcast()
+    print(f"\n{'candidates':>10}{'once':>24}{'repeated':>26}")
+    for row in shared:
+        print(
+            f"{row['candidates']:>10}{row['once_bytes']:>12,} B{row['once_us']:>7.0f} us"
+            f"{row['repeated_bytes']:>14,} B{row['repeated_us']:>7.0f} us"
+            f"   {row['bytes_ratio']:.1f}x the bytes, {row['time_ratio']:.1f}x the time"
+        )
     if arguments.json:
-        arguments.json.write_text(json.dumps({"benchmark": "building", "batch": BATCH, "rows": rows}, indent=2) + "\n")
+        document = {"benchmark": "building", "batch": BATCH, "rows": rows, "request_level": shared}
+        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":
