@@ -1,8 +1,8 @@
 """The payloads that every benchmark of the request path measures: requests of 1,000 inputs with a batch of 64.
 
 a: fp32 scalars. b: vectors of 64 floats. c: a realistic mix of scalars, ids, zero-padded id lists, embeddings, user
-vectors repeated for every candidate, and flags. Serialized `inference.ModelInferRequest` with raw contents; one seed, so
-that every run measures the same bytes.
+vectors repeated for every candidate, and flags. Serialized `inference.ModelInferRequest` with raw contents; one seed,
+so that every run measures the same bytes.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class Trimmer:
         return self.trim_explained(payload).payload
 
     def trim_explained(self, payload: bytes) -> Trimmed:
-        """As `trim`, with the outcome and the number of inputs kept and dropped, for those who report on each request."""
+        """As `trim`, with the outcome and how many inputs were kept and dropped, for those who report each request."""
         try:
             sent, number, kept, dropped = self._kernel(payload)
             trimmed = Trimmed(sent, _OUTCOMES[number], kept, dropped)
