@@ -205,6 +205,15 @@ def test_a_row_that_lacks_a_feature_is_completed_and_keeps_the_rest() -> None:
     assert len(source.asked) == 2
 
 
+def test_a_source_that_leaves_a_feature_out_is_caught() -> None:
+    class Forgetful(Recording):
+        def fetch(self, view: str, keys: Sequence[str], features: Sequence[str]) -> Fetched:
+            return super().fetch(view, keys, features[:1])
+
+    with pytest.raises(FeatureSourceError, match="none for ids"):
+        FeatureCache(Forgetful()).fetch("item", ["1"], ["price", "ids"])
+
+
 def test_rows_expire_and_the_least_recently_used_goes_first() -> None:
     now = [0.0]
     source = Recording()

@@ -99,7 +99,9 @@ def test_requests_are_what_an_obvious_root_would_send(uses: dict[str, set[str]],
         if not known:
             assert result.code == "NOT_FOUND"
             continue
-        expected = obvious(allowed[model.name], known, user, inline, given_call["broadcasts"])
+        read = {name for name in uses[model.name] if name not in inline and LEVELS.get(name) is Level.CANDIDATE}
+        once = given_call["broadcasts"] and bool(read)
+        expected = obvious(allowed[model.name], known, user, inline, once)
         request = leaves.requests[model.name]
         got = {
             tensor.name: (tuple(tensor.shape), raw, tensor.parameters["broadcast"].bool_param)
@@ -110,7 +112,7 @@ def test_requests_are_what_an_obvious_root_would_send(uses: dict[str, set[str]],
 
 
 def obvious(
-    allowed: set[str], known: list[str], user: str | None, inline: dict[str, np.ndarray], broadcasts: bool
+    allowed: set[str], known: list[str], user: str | None, inline: dict[str, np.ndarray], once: bool
 ) -> dict[str, tuple[tuple[int, ...], bytes, bool]]:
     columns: dict[str, tuple[np.ndarray, bool]] = {}
     for name in allowed:
@@ -120,7 +122,6 @@ def obvious(
             columns[name] = (np.stack([WORLD.table[VIEWS[name]][key][name] for key in known]), False)
         elif name in SPECS and user in WORLD.table["user"]:
             columns[name] = (WORLD.table["user"][user][name][None], True)
-    once = broadcasts and not all(is_once for _, is_once in columns.values())
     return {
         name: (value.shape, value.tobytes(), True)
         if is_once and once

@@ -99,9 +99,10 @@ def test_request_level_features_travel_once_to_a_leaf_that_broadcasts(tmp_path: 
 def test_a_model_with_request_level_features_alone_still_has_a_score_per_candidate(tmp_path: Path) -> None:
     async def test(leaf: ScriptedLeaf, world: World) -> None:
         leaf.models["user"] = ScriptedModel(("age",))
-        async with root_over(tmp_path, world, [leaf], bundle_of({"user": {"1": ["age"]}})) as client:
-            (result,) = (await client.score("user")).results
-            assert scores_of(result) == world.expected(["age"], ITEMS[:8])
+        for trim in (True, False):
+            async with root_over(tmp_path, world, [leaf], bundle_of({"user": {"1": ["age"]}}), trim=trim) as client:
+                (result,) = (await client.score("user")).results
+                assert scores_of(result) == world.expected(["age"], ITEMS[:8])
 
     run(test, broadcasts=True)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Protocol
 
-from trimtab.bundles.outcomes import MissPolicy
+from trimtab.bundles.outcomes import MissPolicy, Outcome
 from trimtab.converting.requests import BROADCAST_PARAMETER
 from trimtab.serving.root.features.source import FeatureSpec, Level, View
 from trimtab.signature.dtypes import dtype_of
@@ -31,6 +31,9 @@ UNTRIMMED = "untrimmed"
 DIGEST_MISMATCH = "digest_mismatch"
 """Outcome of a model whose leaf serves another signature than the map says: sent untrimmed until the map changes."""
 
+_INPUTS_KNOWN = frozenset(
+    {Outcome.EXACT, Outcome.LATEST_ATTESTED_UNVERSIONED, Outcome.LATEST_ATTESTED_VERSION},
+)
 _PLANS = 4096
 _LAYOUTS_PER_PLAN = 64
 
@@ -66,12 +69,18 @@ class ModelLayout:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What one model's requests carry. wanted: features by view, in the view's order; allowlist None: everything."""
+    """What one model's requests carry.
+
+    allowlist: None means everything. wanted: features by view, in the view's order.
+    inputs: the names that the very signature asked for has, whether or not requests are trimmed to them; None where
+    the map cannot tell (a union, a miss, a leaf out of step).
+    """
 
     model: ModelRef
     outcome: str
     allowlist: frozenset[str] | None
     wanted: Mapping[str, tuple[str, ...]]
+    inputs: frozenset[str] | None = None
     layouts: dict[tuple[object, ...], ModelLayout] = field(default_factory=dict, repr=False)
 
     def allows(self, name: str) -> bool:
@@ -127,8 +136,8 @@ class Planner:
         """The layout of a plan's requests that come with these inline features.
 
         present: views that have rows for this request; features of the others cannot be sent.
-        broadcast: whether the leaf takes request-level columns once. They are repeated all the same when no column
-        per candidate is sent, since nothing would then say how many candidates there are.
+        broadcast: whether the leaf takes request-level columns once. They are repeated all the same unless the model is
+        known to read a column per candidate that is sent: nothing else would tell it how many candidates there are.
         """
         shapes = tuple((feature.name, feature.datatype, feature.shape) for feature in inline)
         key = (shapes, present, broadcast)
@@ -140,16 +149,18 @@ class Planner:
         return layout
 
     def _make(self, model: ModelRef, current: ConsolidatedMap) -> Plan:
-        if not self.trim:
-            return Plan(model, UNTRIMMED, None, self._all)
         if model in self._suspects:
             return Plan(model, DIGEST_MISMATCH, None, self._all)
         found = current.lookup(model.name, model.version, self.policy)
         allowlist = found.allowlist
+        inputs = allowlist if found.outcome in _INPUTS_KNOWN else None
+        if not self.trim:
+            return Plan(model, UNTRIMMED, None, self._all, inputs)
         if allowlist is None:
             return Plan(model, str(found.outcome), None, self._all)
         wanted = {view: tuple(name for name in names if name in allowlist) for view, names in self._all.items()}
-        return Plan(model, str(found.outcome), allowlist, {view: names for view, names in wanted.items() if names})
+        wanted = {view: names for view, names in wanted.items() if names}
+        return Plan(model, str(found.outcome), allowlist, wanted, inputs)
 
     def _make_layout(
         self, plan: Plan, inline: Sequence[InlineFeature], present: frozenset[str], broadcast: bool
@@ -166,7 +177,8 @@ class Planner:
             else:
                 once += [(spec.name, spec.datatype, spec.shape) for spec in specs]
         once += [(value.name, value.datatype, value.shape[1:]) for value in inline if plan.allows(value.name)]
-        broadcast = broadcast and bool(candidate)
+        read = plan.inputs or frozenset()
+        broadcast = broadcast and any(spec.name in read for spec in candidate)
         inputs = [InputLayout(spec.name, spec.datatype, (None, *spec.shape)) for spec in candidate]
         inputs += [
             InputLayout(name, datatype, (1, *shape), BROADCAST)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trimtab.serving.root.features.rows import RowLayout
-from trimtab.serving.root.features.source import FeatureSource, Fetched, PackedRows, View
+from trimtab.serving.root.features.source import FeatureSource, FeatureSourceError, Fetched, PackedRows, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +118,13 @@ class FeatureCache:
             self._keep(view, {key: _Entry(row, layout.full_mask, expires) for key, row in rows.items()})
             return rows
         fetched = self.source.fetch(view, keys, features)
+        if lacking := [name for name in features if name not in fetched.columns]:
+            raise FeatureSourceError(
+                where=f'view "{view}"',
+                expected=f"columns for the {len(features)} features asked for",
+                got=f"none for {', '.join(lacking[:3])}{', …' if len(lacking) > 3 else ''}",
+                hint="This is a defect of the feature source: FeatureSource.fetch gives every feature asked for.",
+            )
         missing = set(fetched.missing)
         found = [key for key in keys if key not in missing]
         entries = self._merge(view, found, fetched, layout.mask(tuple(features)), expires)
