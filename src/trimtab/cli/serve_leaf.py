@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from trimtab.cli.main import EXIT_ERROR
 
 if TYPE_CHECKING:
     from trimtab.serving.leaf.server import LeafServer, LeafSettings
@@ -116,7 +119,9 @@ async def _serve(settings: LeafSettings, port_file: Path | None, *, as_json: boo
     await server.start()
     _announce(server, port_file, as_json=as_json)
     await stop.wait()
-    await server.stop()
+    if not await server.stop():
+        logging.shutdown()
+        os._exit(EXIT_ERROR)  # Python would wait at exit for a model that still runs
 
 
 def _announce(server: LeafServer, port_file: Path | None, *, as_json: bool) -> None:

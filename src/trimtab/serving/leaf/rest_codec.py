@@ -167,6 +167,8 @@ def _numbers(value: RestInput, dtype: DType) -> np.ndarray[Any, Any]:
     assert element is not None
     try:
         natural = np.array(value.data).ravel()
+        if element.kind == "u" and natural.dtype.kind == "f":  # numpy's meeting point of small and very large integers
+            natural = _whole(np.array(value.data, dtype=object).ravel())
         if natural.size and natural.dtype.kind not in _JSON_KINDS[element.kind]:
             raise _refused(value, f"elements of {dtype}", f"{natural.dtype.name}")
         if element.kind in "iu" and natural.size:
@@ -176,6 +178,12 @@ def _numbers(value: RestInput, dtype: DType) -> np.ndarray[Any, Any]:
         return natural.astype(element)
     except (ValueError, TypeError, OverflowError) as error:
         raise _refused(value, f"a list of {dtype}", str(error)[:_LONGEST]) from None
+
+
+def _whole(elements: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if not all(type(element) is int for element in elements):
+        raise TypeError("not all of them are whole numbers")
+    return elements.astype(np.uint64)
 
 
 _JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}

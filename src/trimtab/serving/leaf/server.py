@@ -89,19 +89,27 @@ class LeafServer:
         self._scorer.ready = True
         self._following = asyncio.create_task(self._follow())
 
-    async def stop(self) -> None:
-        """Stop gracefully: not ready, no new requests, wait up to `grace_s` for those in flight, then end."""
+    async def stop(self) -> bool:
+        """Stop gracefully: not ready, no new requests, wait up to `grace_s` for those in flight, then end.
+
+        False when something still runs: an engine cannot be interrupted, and Python waits for its thread at exit.
+        """
         self._scorer.ready = False
         if self._following:
             self._following.cancel()
         grace = self.settings.grace_s
-        await self._grpc.stop(grace)
-        if not await self._admission.drained(grace):
+        # The faces stay open for a moment and while the work in flight ends: who calls meanwhile is told in words to go
+        # elsewhere. A gRPC server that closes at once answers what arrives at that moment with a bare CANCELLED.
+        await asyncio.sleep(min(_SAY_SO_S, grace))
+        drained = await self._admission.drained(grace)
+        await self._grpc.stop(_LAST_ANSWERS_S)
+        if not drained:
             log.warning("%d requests were still in flight after %g s", self._admission.in_flight, grace)
         if self._http:
             await self._http.cleanup()
         self._admission.close()
         self._loading.shutdown(wait=False, cancel_futures=True)
+        return drained
 
     def summary(self) -> dict[str, Any]:
         """What a supervisor wants to know of a leaf that is ready: addresses, versions, refusals."""
@@ -181,6 +189,13 @@ class LeafServer:
 
     async def _refresh(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._loading, self._loader.refresh)
+
+
+_SAY_SO_S = 0.5
+"""How long callers are told that the leaf stops before it does."""
+
+_LAST_ANSWERS_S = 1.0
+"""How long answers that are scored already may take to leave."""
 
 
 def _unbindable(what: str, address: str, flag: str) -> TrimtabError:

@@ -1,0 +1,29 @@
+"""The torch modules of small_models.py. TorchScript wants their source in a file and without postponed annotations."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Ranked(NamedTuple):
+    score: Tensor
+    rank: Tensor
+
+
+class Scripted(torch.nn.Module):
+    """Plain, optional and defaulted arguments; a named tuple comes back."""
+
+    def forward(self, age: Tensor, clicks: Tensor, boost: Tensor | None, weight: float = 2.0) -> Ranked:
+        score = age * weight + clicks
+        if boost is not None:
+            score = score + boost
+        return Ranked(score, torch.argsort(score, dim=0))
+
+
+class Nested(torch.nn.Module):
+    """A dictionary, a tuple and a keyword argument; a dictionary with a nested tuple comes back."""
+
+    def forward(self, feats: dict[str, Tensor], pair: tuple[Tensor, Tensor], *, scale: Tensor):
+        score = feats["user.age"] * scale + pair[0] - pair[1]
+        return {"score": score, "more": (feats["ids"] + 1, score.to(torch.bfloat16))}
