@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.registry import find_format
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
@@ -49,7 +51,8 @@ def read_from(format_: Format, source: ByteSource) -> Signature:
     try:
         derived = format_.derive(source)
     except RefusedArtifactError:
-        return document  # the artifact says nothing itself: its document is all there is
+        # The artifact says nothing itself: its document is all there is.
+        return replace(document, provenance=replace(document.provenance, format=format_.name))
     return reconcile(document, derived, source.name)
 
 
@@ -76,7 +79,5 @@ def _declared(format_: Format, source: ByteSource) -> tuple[Signature | None, st
 def _noted(signature: Signature, note: str) -> Signature:
     if not note:
         return signature
-    from msgspec.structs import replace
-
     provenance = replace(signature.provenance, notes=(*signature.provenance.notes, note))
     return replace(signature, provenance=provenance)

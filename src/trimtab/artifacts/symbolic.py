@@ -34,6 +34,7 @@ def is_readable(text: str) -> bool:
     return (
         bool(_READABLE.fullmatch(text))
         and len(text) <= MAX_TEXT
+        and not _SIDE_BY_SIDE.search(text)
         and all(name in _FUNCTIONS for name in _CALLED.findall(text))
         and not any(text.startswith(f"{name}(") for name in ("Add", "Mul", "Integer", "Symbol", "Pow", "FloorDiv"))
     )
@@ -41,6 +42,7 @@ def is_readable(text: str) -> bool:
 
 _NUMBER = re.compile(r"-?\d{1,18}")
 _READABLE = re.compile(r"[A-Za-z0-9_+\-*/%(), ]+")
+_SIDE_BY_SIDE = re.compile(r"[\w)]\s+[\w(]|^\s|\s$")
 _CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _TOKEN = re.compile(r"\s*(?:([A-Za-z_]\w*)|(-?\d{1,18})(?![.\w])|'([A-Za-z0-9_.+-]*)'|([(),=]))")
 

@@ -98,14 +98,15 @@ def _split_method(method: str, text: str, where: str) -> Method:
 
 
 def _split_argument(piece: str, where: str) -> Argument:
-    argument, colon, rest = piece.partition(":")
-    if not colon:
-        return Argument(argument, "Tensor")
-    # A type has no `=`; a default may have anything.
+    argument, _, rest = piece.partition(":")
+    # A type has no `=`; a default may have anything. Only `self` has no type.
     type_, equals, default = rest.partition("=")
-    if not argument or not type_.strip():
+    if not _NAME.fullmatch(argument) or not (type_.strip() or argument == "self"):
         raise ArtifactError(where=where, expected="NAME: TYPE or NAME: TYPE=DEFAULT", got=repr(piece[:60]))
-    return Argument(argument.strip(), type_.strip(), default.strip() if equals else None)
+    return Argument(argument, type_.strip(), default.strip() if equals else None)
+
+
+_NAME = re.compile(r"[^\W\d]\w*")
 
 
 def split_items(text: str) -> list[str]:
