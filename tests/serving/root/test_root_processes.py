@@ -330,6 +330,9 @@ def test_a_message_that_is_too_large_is_refused_with_the_limit(real: RealWorld, 
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             ask(root, "cvr", items=["x" * 30_000])
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        status, answer = post(root.http, "/v1/score", b" " * 30_000)
+        assert (status, answer["error"]["code"]) == (413, "RESOURCE_EXHAUSTED")
+        assert "20000" in answer["error"]["message"]
         assert scores_of(ask(root, "price").results[0])
 
 

@@ -61,6 +61,9 @@ class HttpFace:
                 scores = await self._scorer.score(call, time.monotonic() + seconds)
         except RefusedRequest as refusal:
             return _json({"error": {"code": refusal.code, "message": refusal.message}}, _STATUS[refusal.code])
+        except web.HTTPRequestEntityTooLarge:
+            text = f"the body has more bytes than --max-message-bytes allows ({request.client_max_size})"
+            return _json({"error": {"code": "RESOURCE_EXHAUSTED", "message": text}}, 413)
         except ConversionError as problem:
             return _json({"error": {"code": "INVALID_ARGUMENT", "message": str(problem)}}, 400)
         results = [_result(result) for result in scores.results]
