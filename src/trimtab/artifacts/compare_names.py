@@ -15,7 +15,7 @@ from trimtab.artifacts.naming import Leaf
 from trimtab.errors import ContradictionError, SignatureError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Feature, Input, Learned, Output, Overload, Presence, Signature
-from trimtab.signature.path import Key, Step, parse_path
+from trimtab.signature.path import Key, Step, format_path, parse_path
 from trimtab.signature.types import Mapping, Sequence, Tensor, Type
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def _is_open(value: Input) -> bool:
 
 def _root(entry: Input) -> str:
     """The path of the dict that an entry lies in."""
-    return entry.call_path.rpartition("[")[0]
+    root, steps = parse_path(entry.call_path)
+    return format_path(root, steps[:-1])
 
 
 def _renamed(derived: Input, name: str) -> Input:

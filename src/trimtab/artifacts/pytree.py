@@ -1,7 +1,7 @@
 """The tree specifications of torch.export: JSON that says how a call's nested arguments lie in a flat list.
 
 Source of the format: `treespec_dumps` in torch/utils/_pytree.py. A specification is `[1, node]`; a node's `context` is
-text of its own: JSON with a mapping's keys, or a named tuple's registered name.
+text of its own: JSON with a mapping's keys, or a named tuple's registered name. A default dict's is an object.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TreeSpec(Struct, frozen=True):
     """One node. `type` None is a leaf."""
 
     type: str | None = None
-    context: str | None = None
+    context: str | dict[str, Any] | None = None
     children_spec: list[TreeSpec] = field(default_factory=list)
 
 
@@ -91,6 +91,8 @@ def _steps(node: TreeSpec, fields: Mapping[str, list[str]], where: str) -> list[
 
 
 def _context(node: TreeSpec, where: str) -> Any:
+    if isinstance(node.context, dict):
+        return node.context
     return strict_json.parse(
         (node.context or "null").encode("utf-8", "surrogatepass"), where=where, error=ArtifactError
     )
@@ -107,7 +109,7 @@ def _text(key: Any) -> str:
 
 
 def _registered_name(node: TreeSpec) -> str:
-    return (node.context or "").strip('"')
+    return node.context.strip('"') if isinstance(node.context, str) else ""
 
 
 def _named(names: Any, count: int) -> list[Step] | None:
@@ -118,7 +120,10 @@ def _named(names: Any, count: int) -> list[Step] | None:
 def _data_class_fields(node: TreeSpec) -> list[str] | None:
     """`register_dataclass` writes `[[fields given], [fields that were None]]`; other types write what they like."""
     try:
-        given, _ = msgspec.json.decode(node.context or "", type=tuple[list[str], list[str]])
+        given, _ = _TWO_LISTS.decode(node.context if isinstance(node.context, str) else "")
     except msgspec.MsgspecError:
         return None
     return given
+
+
+_TWO_LISTS = msgspec.json.Decoder(tuple[list[str], list[str]])
