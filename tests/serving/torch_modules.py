@@ -27,3 +27,11 @@ class Nested(torch.nn.Module):
     def forward(self, feats: dict[str, Tensor], pair: tuple[Tensor, Tensor], *, scale: Tensor):
         score = feats["user.age"] * scale + pair[0] - pair[1]
         return {"score": score, "more": (feats["ids"] + 1, score.to(torch.bfloat16))}
+
+
+class Keyed(torch.nn.Module):
+    """One dictionary of features, by names that are no identifiers; a dictionary comes back."""
+
+    def forward(self, feats: dict[str, Tensor]) -> dict[str, Tensor]:
+        score = feats["user.age"] + feats["item.ids"].sum(1, keepdim=True).float()
+        return {"score": score, "double": score * 2}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimtab.converting.contents import numpy_dtype
+from trimtab.converting.contents import TEXT, numpy_dtype
+from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Presence
 from trimtab.signature.types import Scalar, Tensor
 
@@ -57,11 +58,11 @@ def _zeros(value: Input, dimensions: Mapping[str, Range]) -> np.ndarray[Any, Any
         dtype, shape = value.type.dtype, tuple(_size(dim, dimensions) for dim in value.type.shape)
     else:
         return None
+    # np.broadcast_to: any shape in the memory of one element, in case the shape is huge.
+    if dtype in TEXT:
+        return np.broadcast_to(np.array("" if dtype is DType.STRING else b"", object), shape)
     element = numpy_dtype(dtype)
-    if element is None:
-        return None
-    # np.broadcast_to: zeros of any shape in the memory of one, in case the shape is huge.
-    return np.broadcast_to(np.array("" if element.kind == "O" else 0, element), shape)
+    return None if element is None else np.broadcast_to(np.zeros((), element), shape)
 
 
 def _size(dim: Dim, dimensions: Mapping[str, Range]) -> int:

@@ -36,26 +36,33 @@ class OnnxRuntimeEngine:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own for each status
             raise ArtifactError("onnxruntime does not load it", where=str(path), got=str(error)) from None
-        self._datatypes = {it.name: _datatype(it.type, f"{path}: output {it.name!r}") for it in _outputs(self._session)}
-        self._order = [it.name for it in signature.outputs if it.name in self._datatypes] or [*self._datatypes]
+        graph = {it.name: it.type for it in self._session.get_outputs()}
+        self._outputs = {it.name: it.return_path for it in signature.outputs}
+        if missing := [in_graph for in_graph in self._outputs.values() if in_graph not in graph]:
+            raise ArtifactError(where=str(path), expected=f"outputs among {', '.join(graph)}", got=", ".join(missing))
+        self._datatypes = {
+            name: _datatype(graph[in_graph], f"{path}: output {name!r}") for name, in_graph in self._outputs.items()
+        }
+        self._renamed = {it.name: it.call_path for it in signature.inputs if it.call_path != it.name}
         self._bfloat16 = {
-            it.name: _ONNX_BFLOAT16
-            for it in signature.inputs
-            if isinstance(it.type, Tensor) and it.type.dtype is DType.BFLOAT16
+            it.call_path for it in signature.inputs if isinstance(it.type, Tensor) and it.type.dtype is DType.BFLOAT16
         }
         self._text = {it.name for it in self._session.get_inputs() if it.type == "tensor(string)"}
         self._ort_value = onnxruntime.OrtValue
 
     def run(self, arrays: Mapping[str, np.ndarray], wanted: Collection[str]) -> dict[str, OutputArray]:
         """Score one request: see `Engine.run`."""
-        names = [name for name in self._order if not wanted or name in wanted]
-        if self._bfloat16 and not self._bfloat16.keys().isdisjoint(arrays):
+        names = [name for name in self._outputs if not wanted or name in wanted]
+        in_graph = [self._outputs[name] for name in names]
+        if self._renamed:
+            arrays = {self._renamed.get(name, name): array for name, array in arrays.items()}
+        if not self._bfloat16.isdisjoint(arrays):
             feeds = {name: self._value(name, array) for name, array in arrays.items()}
-            answer = [value.numpy() for value in self._session.run_with_ort_values(names, feeds)]
+            answer = [value.numpy() for value in self._session.run_with_ort_values(in_graph, feeds)]
         else:
             if self._text:
                 arrays = {name: _text(array) if name in self._text else array for name, array in arrays.items()}
-            answer = self._session.run(names, arrays)
+            answer = self._session.run(in_graph, arrays)
         return {
             name: OutputArray(self._datatypes[name], np.asarray(value))
             for name, value in zip(names, answer, strict=True)
@@ -64,16 +71,11 @@ class OnnxRuntimeEngine:
     def _value(self, name: str, array: np.ndarray) -> Any:
         if name in self._bfloat16:
             bits = np.ascontiguousarray(array)
-            return self._ort_value.ortvalue_from_numpy_with_onnx_type(bits, self._bfloat16[name])
+            return self._ort_value.ortvalue_from_numpy_with_onnx_type(bits, _ONNX_BFLOAT16)
         return self._ort_value.ortvalue_from_numpy(_text(array) if name in self._text else array)
 
 
 _ONNX_BFLOAT16 = spelling(DType.BFLOAT16, "onnx")
-
-
-def _outputs(session: Any) -> list[Any]:
-    outputs: list[Any] = session.get_outputs()
-    return outputs
 
 
 def _datatype(onnx_type: str, where: str) -> str:
