@@ -1,0 +1,97 @@
+"""The REST face beyond what tritonclient asks: errors as JSON, the repository index, metrics for dashboards."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from small_models import ranker_inputs
+
+if TYPE_CHECKING:
+    from oip_client import OipClient
+    from processes import ServerProcess
+
+TRITON = [
+    "nv_inference_request_success",
+    "nv_inference_request_failure",
+    "nv_inference_count",
+    "nv_inference_exec_count",
+    "nv_inference_request_duration_us",
+    "nv_inference_queue_duration_us",
+    "nv_inference_compute_input_duration_us",
+    "nv_inference_compute_infer_duration_us",
+    "nv_inference_compute_output_duration_us",
+    "nv_inference_pending_request_count",
+]
+KSERVE = ["request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds"]
+
+
+def ask(leaf: ServerProcess, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
+    request = urllib.request.Request(f"http://{leaf.http}{path}", data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "text"),
+    [
+        ("/v2/models/ranker/infer", b"{", 400, "not an inference request in JSON"),
+        ("/v2/models/ranker/infer", b"[]", 400, "not an inference request in JSON"),
+        ("/v2/models/ranker/infer", b'{"inputs":[]}', 400, "is missing"),
+        ("/v2/models/rankr/infer", b'{"inputs":[]}', 404, "Is 'ranker' meant?"),
+        ("/v2/models/ranker/versions/9/infer", b'{"inputs":[]}', 404, "a served version (1, 2)"),
+        ("/v2/models/ranker/versions/abc", None, 404, "'ranker'"),
+        ("/v2/models/no_such/ready", None, 404, "no such model"),
+        ("/v2/nothing", None, 404, "GET /v2/nothing"),
+        ("/v2/models/ranker", b"", 405, "POST /v2/models/ranker"),
+    ],
+)
+def test_every_error_is_json_and_says_why(
+    leaf: ServerProcess, path: str, body: bytes | None, status: int, text: str
+) -> None:
+    got, answer = ask(leaf, path, body)
+    assert got == status
+    assert text in answer["error"]
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "99", "9" * 40])
+def test_a_header_length_that_cannot_be_is_refused(leaf: ServerProcess, length: str) -> None:
+    headers = {"Inference-Header-Content-Length": length}
+    assert ask(leaf, "/v2/models/ranker/infer", b'{"inputs":[]}', **headers)[0] == 400
+
+
+def test_the_repository_index(leaf: ServerProcess) -> None:
+    status, rows = ask(leaf, "/v2/repository/index", b"")
+    assert status == 200
+    assert {(row["name"], row["version"], row["state"]) for row in rows} >= {
+        ("ranker", "1", "READY"),
+        ("ranker", "2", "READY"),
+        ("scripted", "1", "READY"),
+    }
+
+
+def test_metrics_have_the_names_that_dashboards_ask_for(leaf: ServerProcess, client: OipClient) -> None:
+    def samples() -> dict[str, float]:
+        with urllib.request.urlopen(f"http://{leaf.http}/metrics") as answer:
+            text = answer.read().decode()
+        assert list(text_string_to_metric_families(text))
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {sample: float(value) for sample, _, value in lines}
+
+    client.infer("ranker", ranker_inputs())
+    before = samples()
+    client.infer("ranker", ranker_inputs(rows=3))
+    after = samples()
+    rose = {sample for sample in after if after[sample] > before[sample]}
+    version = '{model="ranker",version="2"}'
+    assert {name + version for name in TRITON} <= after.keys()
+    assert {name + version for name in TRITON if "failure" not in name and "pending" not in name} <= rose
+    assert {f'{name}_{part}{{model_name="ranker"}}' for name in KSERVE for part in ("count", "sum")} <= rose
+    assert after["nv_inference_count" + version] - before["nv_inference_count" + version] == 3
