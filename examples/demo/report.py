@@ -128,8 +128,8 @@ def _latencies(story: Story) -> str:
 def _shipping_text(story: Story) -> str:
     shipped = story.shipped
     return (
-        f"<p>{escape(shipped.model)}:{shipped.version} was published under load. {len(shipped.answers):,} score requests "
-        f"were answered, {len(shipped.failures)} failed.</p>"
+        f"<p>{escape(shipped.model)}:{shipped.version} was published under load. "
+        f"{len(shipped.answers):,} score requests were answered, {len(shipped.failures)} failed.</p>"
     )
 
 
