@@ -78,12 +78,13 @@ class Scorer:
         `refusals` names, and ConversionError.
         """
         job = _Job(model, payload, encode, None if remaining_s is None else monotonic() + remaining_s)
+        model.metrics.waits()
         try:
             future = self._admission.submit(job)
         except TrimtabError as error:
+            model.metrics.leaves_queue()
             model.metrics.failed(status_of(error).reason)
             raise
-        model.metrics.waits()
         future.add_done_callback(lambda _: None if job.started else model.metrics.leaves_queue())
         try:
             async with asyncio.timeout(remaining_s):
