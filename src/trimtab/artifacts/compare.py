@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from trimtab.artifacts.compare_names import join_names
-from trimtab.errors import ContradictionError, SignatureError
+from trimtab.artifacts.path_index import PathIndex, steps_below
+from trimtab.errors import ContradictionError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Input, Learned, Live, Output, Overload, Presence, Signature
-from trimtab.signature.path import Step, parse_path
 from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Scalar, Sequence, Sparse, Tensor, Type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as AnySequence
 
     from trimtab.signature.model import EntryPoint
+    from trimtab.signature.path import Step
 
 _HINT = "Which one is right? Correct the document, or embed the derived signature: trimtab embed ARTIFACT --derive"
 
@@ -69,9 +70,11 @@ def _entry_point(declared: EntryPoint, derived: EntryPoint, where: str) -> Entry
 
 
 def _overload(declared: Overload, derived: Overload, where: str) -> Overload:
-    inputs = tuple(_input(value, derived.inputs, where) for value in declared.inputs)
+    graph = PathIndex((it.call_path, it) for it in derived.inputs)
+    inputs = tuple(_input(value, graph, where) for value in declared.inputs)
+    stated = PathIndex((it.call_path, it) for it in inputs)
     for value in derived.inputs:
-        if value.presence is Presence.REQUIRED and not any(_covers(it.call_path, value.call_path) for it in inputs):
+        if value.presence is Presence.REQUIRED and stated.around_or_inside(value.call_path) is None:
             raise ContradictionError(
                 f"the artifact requires the input {value.name!r} ({value.type}), which the document does not declare",
                 where=where,
@@ -79,69 +82,48 @@ def _overload(declared: Overload, derived: Overload, where: str) -> Overload:
                 got=", ".join(it.call_path for it in inputs)[:200] or "no inputs",
                 hint=_HINT,
             )
-    for position, output in enumerate(declared.outputs):
-        _check_output(output, position, declared, derived, where)
+    _check_outputs(declared.outputs, derived.outputs, where)
     return replace(declared, inputs=inputs)
 
 
-def _covers(outer: str, inner: str) -> bool:
-    """Whether one path is the other, or contains it, or lies inside it."""
-    return _prefix(outer, inner) or _prefix(inner, outer)
-
-
-def _prefix(outer: str, inner: str) -> bool:
-    outer_root, outer_steps = _split(outer)
-    inner_root, inner_steps = _split(inner)
-    return outer_root == inner_root and inner_steps[: len(outer_steps)] == outer_steps
-
-
-def _split(path: str) -> tuple[str, tuple[Step, ...]]:
-    try:
-        return parse_path(path)
-    except SignatureError:
-        return path, ()  # a name with characters that paths do not have, as ONNX allows
-
-
-def _input(declared: Input, derived: AnySequence[Input], where: str) -> Input:
-    matches = [it for it in derived if it.call_path == declared.call_path] or [
-        it for it in derived if _covers(it.call_path, declared.call_path)
-    ]
-    if not matches:
+def _input(declared: Input, graph: PathIndex[Input], where: str) -> Input:
+    match = graph.around_or_inside(declared.call_path)
+    if match is None:
         raise ContradictionError(
             f"the document declares the input {declared.name!r}, which the artifact does not have",
             where=where,
-            expected=f"one of {', '.join(it.call_path for it in derived)[:300] or 'no inputs'}",
+            expected=f"one of {', '.join(graph.paths)[:300] or 'no inputs'}",
             got=declared.call_path,
             hint=_HINT,
         )
-    match = matches[0]
-    below = _split(declared.call_path)[1][len(_split(match.call_path)[1]) :]
-    if match.learned.get("type") is not Learned.EXAMPLE and _prefix(match.call_path, declared.call_path):
+    below = steps_below(match.call_path, declared.call_path)
+    if match.learned.get("type") is not Learned.EXAMPLE and below is not None:
         _refuse_clash(declared.type, match.type, below, f"{where}: input {declared.name!r}")
     if declared.live is Live.UNKNOWN and match.live is not Live.UNKNOWN and not below:
         return replace(declared, live=match.live, learned={**declared.learned, "live": Learned.DERIVED})
     return declared
 
 
-def _check_output(output: Output, position: int, declared: Overload, derived: Overload, where: str) -> None:
-    by_path = [it for it in derived.outputs if _covers(it.return_path, output.return_path)]
-    by_name = [it for it in derived.outputs if it.name == output.name]
-    if not by_path and not by_name and len(declared.outputs) == len(derived.outputs):
-        by_name = [derived.outputs[position]]
-    exact = [it for it in by_path if it.return_path == output.return_path]
-    matches = exact or by_name or by_path
-    if not matches:
-        raise ContradictionError(
-            f"the document declares the output {output.name!r}, which the artifact does not have",
-            where=where,
-            expected=f"one of {', '.join(it.name for it in derived.outputs)[:300] or 'no outputs'}",
-            got=output.return_path or output.name,
-            hint=_HINT,
-        )
-    match = matches[0]
-    below = () if matches is by_name else _split(output.return_path)[1][len(_split(match.return_path)[1]) :]
-    if match.learned.get("type") is not Learned.EXAMPLE:
-        _refuse_clash(output.type, match.type, below, f"{where}: output {output.name!r}")
+def _check_outputs(declared: AnySequence[Output], derived: AnySequence[Output], where: str) -> None:
+    graph = PathIndex((it.return_path, it) for it in derived)
+    by_name = {it.name: it for it in derived}
+    for position, output in enumerate(declared):
+        match = graph.at(output.return_path) or by_name.get(output.name)
+        below: AnySequence[Step] | None = ()
+        if match is None and (match := graph.around_or_inside(output.return_path)) is not None:
+            below = steps_below(match.return_path, output.return_path)
+        if match is None and len(declared) == len(derived):
+            match = derived[position]
+        if match is None:
+            raise ContradictionError(
+                f"the document declares the output {output.name!r}, which the artifact does not have",
+                where=where,
+                expected=f"one of {', '.join(by_name)[:300] or 'no outputs'}",
+                got=output.return_path or output.name,
+                hint=_HINT,
+            )
+        if match.learned.get("type") is not Learned.EXAMPLE and below is not None:
+            _refuse_clash(output.type, match.type, below, f"{where}: output {output.name!r}")
 
 
 def _refuse_clash(declared: Type, derived: Type, below: AnySequence[Step], where: str) -> None:

@@ -45,13 +45,15 @@ def _inputs(declared: AnySequence[Input], graph: Overload, where: str) -> tuple[
     names = _each_once([it.name for it in declared], where)
     by_spelling = {spelling: it for it in graph.inputs for spelling in _spellings(it.name, it.call_path)}
     matched = {name: by_spelling[name] for name in names if name in by_spelling}
-    unnamed = [it for it in graph.inputs if not any(it is other for other in matched.values())]
+    named = {it.call_path for it in matched.values()}
+    unnamed = [it for it in graph.inputs if it.call_path not in named]
     others = [name for name in names if name not in matched]
     if others and (tensor := _only_tensor(unnamed)):
         features = tuple(Feature(name=name, type=Tensor()) for name in others)
         return (*(_renamed(matched[name], name) for name in matched), replace(tensor, features=features))
     entries = {name: _entry(name, unnamed) for name in others}
-    left = [it for it in unnamed if not any(entry and _root(entry) == it.call_path for entry in entries.values())]
+    entered = {_root(entry) for entry in entries.values() if entry}
+    left = [it for it in unnamed if it.call_path not in entered]
     if None in entries.values() or any(it.presence is Presence.REQUIRED and not _is_open(it) for it in left):
         raise _contradiction([it.call_path for it in graph.inputs], names, where)
     joined = [_renamed(matched[name], name) if name in matched else entries[name] for name in names]
