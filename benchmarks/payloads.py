@@ -21,11 +21,11 @@ BATCH = 64
 MODEL, VERSION = "ranker", "3"
 
 
-def payload(kind: str) -> bytes:
+def payload(kind: str, batch: int = BATCH) -> bytes:
     """The serialized request `kind`: "a", "b" or "c"."""
     random = np.random.default_rng(7)
     request = oip.ModelInferRequest(model_name=MODEL, model_version=VERSION, id="request-1")
-    for name, draw in zip(names(), _draws(kind), strict=True):
+    for name, draw in zip(names(), _draws(kind, batch), strict=True):
         values = draw(random)
         request.inputs.add(name=name, datatype=_DATATYPES[values.dtype.str], shape=values.shape)
         request.raw_input_contents.append(values.tobytes())
@@ -46,31 +46,31 @@ def kept_sets() -> dict[str, list[str]]:
     return {"every fourth": every[::4], "random": [every[i] for i in sorted(chosen)]}
 
 
-def _draws(kind: str) -> list[Callable[[np.random.Generator], np.ndarray]]:
+def _draws(kind: str, batch: int) -> list[Callable[[np.random.Generator], np.ndarray]]:
     if kind == "a":
-        return [_floats(1)] * INPUTS
+        return [_floats(batch, 1)] * INPUTS
     if kind == "b":
-        return [_floats(64)] * INPUTS
+        return [_floats(batch, 64)] * INPUTS
     mix = [
-        (400, _floats(1)),
-        (200, lambda r: r.integers(0, 1 << 40, (BATCH, 1))),
-        (100, lambda r: r.integers(0, 50, (BATCH, 1))),
-        (150, _id_lists),
-        (50, _floats(64)),
-        (50, lambda r: np.repeat(r.standard_normal((1, 16), np.float32), BATCH, axis=0)),
-        (50, lambda r: r.integers(0, 2, (BATCH, 8)).astype(bool)),
+        (400, _floats(batch, 1)),
+        (200, lambda r: r.integers(0, 1 << 40, (batch, 1))),
+        (100, lambda r: r.integers(0, 50, (batch, 1))),
+        (150, lambda r: _id_lists(r, batch)),
+        (50, _floats(batch, 64)),
+        (50, lambda r: np.repeat(r.standard_normal((1, 16), np.float32), batch, axis=0)),
+        (50, lambda r: r.integers(0, 2, (batch, 8)).astype(bool)),
     ]
     draws = [draw for count, draw in mix for _ in range(count)]
     return [draws[i] for i in np.random.default_rng(3).permutation(INPUTS)]
 
 
-def _floats(width: int) -> Callable[[np.random.Generator], np.ndarray]:
-    return lambda random: random.standard_normal((BATCH, width), np.float32)
+def _floats(batch: int, width: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda random: random.standard_normal((batch, width), np.float32)
 
 
-def _id_lists(random: np.random.Generator) -> np.ndarray:
-    ids = random.integers(1, 1 << 40, (BATCH, 32))
-    ids[np.arange(32) >= random.integers(0, 33, (BATCH, 1))] = 0
+def _id_lists(random: np.random.Generator, batch: int) -> np.ndarray:
+    ids = random.integers(1, 1 << 40, (batch, 32))
+    ids[np.arange(32) >= random.integers(0, 33, (batch, 1))] = 0
     return ids
 
 

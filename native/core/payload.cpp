@@ -23,19 +23,22 @@ bool follow(const Field& field, const Path& path, size_t level, WireType type, F
   return true;
 }
 
-TRIMTAB_INLINE bool find_key(const Path& path, Bytes element, Bytes& key) noexcept {
+// The key of an element, as its offset and size there: plain numbers, which stay in registers.
+TRIMTAB_INLINE bool find_key(const Path& path, Bytes element, size_t& begin, size_t& size) noexcept {
   Field field, found;
-  found.bytes = element.substr(0, 0);
+  begin = size = 0;
   for (Reader reader(element); !reader.done();) {
     if (!reader.field(field)) return false;
-    if (field.number != path[0]) continue;
+    if (field.number != path[0] || field.type != WireType::length_delimited) continue;
+    Bytes key = field.bytes;
     if (path.size() > 1) {
       if (!follow(field, path, 0, WireType::length_delimited, found)) return false;
-    } else if (field.type == WireType::length_delimited) {
-      found.bytes = field.bytes;
+      if (found.number == 0) continue;
+      key = found.bytes;
     }
+    begin = static_cast<size_t>(key.data() - element.data());
+    size = key.size();
   }
-  key = found.bytes;
   return true;
 }
 
@@ -78,13 +81,13 @@ bool Trimming::walk(const PayloadTable& table) {
         continue;
       }
       recalled_ = false;
-      Bytes key;
-      if (!find_key(table.key, field.bytes, key)) return false;
+      size_t key, key_size;
+      if (!find_key(table.key, field.bytes, key, key_size)) return false;
       Element& element = elements_.emplace_back();  // filled in place: a copied struct stalls on its own stores
       element.whole.begin = begin;
       element.whole.end = offset(reader.position());
-      element.key.begin = offset(key.data());
-      element.key.end = offset(key.data() + key.size());
+      element.key.begin = offset(field.bytes.data() + key);
+      element.key.end = offset(field.bytes.data() + key + key_size);
     } else if (is_message && field.number == table.parallel) {
       Range& entry = parallel_.emplace_back();
       entry.begin = begin;

@@ -36,6 +36,16 @@ class Reader {
 
   // Reads one field whole, tag and content; false when it is malformed or reaches past the end.
   TRIMTAB_INLINE bool field(Field& out) noexcept {
+    if (end_ - at_ >= 2) {  // nearly always, tag and length are one byte each
+      const auto tag = static_cast<uint8_t>(at_[0]), size = static_cast<uint8_t>(at_[1]);
+      if ((tag & 0x87) == 2 && tag > 7 && size < 0x80 && size <= end_ - at_ - 2) {
+        out.number = tag >> 3;
+        out.type = WireType::length_delimited;
+        out.bytes = Bytes(at_ + 2, size);
+        at_ += 2 + size;
+        return true;
+      }
+    }
     uint64_t tag, size = 8;
     if (!varint(tag) || tag >> 3 == 0 || tag >> 3 > kLargestField) return false;
     out.number = static_cast<uint32_t>(tag >> 3);
@@ -50,25 +60,18 @@ class Reader {
   }
 
   TRIMTAB_INLINE bool varint(uint64_t& out) noexcept {
-    if (end_ - at_ < 2 || (at_[0] & at_[1] & 0x80) != 0) return long_varint(out);
-    const uint64_t first = static_cast<uint8_t>(at_[0]), second = static_cast<uint8_t>(at_[1]);
-    out = first < 0x80 ? first : (first & 0x7f) | second << 7;
-    at_ += first < 0x80 ? 1 : 2;
-    return true;
-  }
-
- private:
-  bool long_varint(uint64_t& out) noexcept {
-    out = 0;
-    for (unsigned shift = 0; shift < 70 && at_ != end_; shift += 7) {
-      const auto byte = static_cast<uint8_t>(*at_++);
+    const char* at = at_;  // a copy: the reader's own position stays in a register
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 70 && at != end_; shift += 7) {
+      const auto byte = static_cast<uint8_t>(*at++);
       if (shift == 63 && byte > 1) return false;
-      out |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return true;
+      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) return out = value, at_ = at, true;
     }
     return false;
   }
 
+ private:
   const char* at_;
   const char* end_;
 };
