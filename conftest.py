@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 ROOT = Path(__file__).resolve().parent
 END = "--- end of command ---"
+PATIENCE_S = 60
 
 
 class Shell:
@@ -45,13 +47,21 @@ class Shell:
         assert self.process.stdout
         self.process.stdin.write(f"{command}\necho '{END}'\n")
         self.process.stdin.flush()
-        lines = iter(self.process.stdout.readline, f"{END}\n")
-        return "".join(lines)
+        patience = threading.Timer(PATIENCE_S, self.close)
+        patience.start()
+        printed = []
+        for line in self.process.stdout:
+            if line == f"{END}\n":
+                patience.cancel()
+                return "".join(printed)
+            printed.append(line)
+        raise TimeoutError(f"no end after {PATIENCE_S} s: $ {command}\n{''.join(printed)}")
 
     def close(self) -> None:
         """End the shell and everything that it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 class ConsoleParser(CodeBlockParser):

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trimtab.artifacts import embed_signature, read_signature
     from trimtab.bundles.build import build_bundle
-    from trimtab.bundles.bundle import Bundle
+    from trimtab.bundles.bundle import Bundle, read_bundle, write_bundle
     from trimtab.bundles.consolidated import ConsolidatedMap
     from trimtab.bundles.loader import BundleLoader
     from trimtab.bundles.outcomes import MissPolicy, Outcome
+    from trimtab.bundles.repository import ModelRepository
     from trimtab.bundles.watcher import BundleWatcher
     from trimtab.converting.converter import Converted, FeatureConverter
     from trimtab.errors import TrimtabError
@@ -40,6 +41,7 @@ _HOMES = {
     "FeatureConverter": "trimtab.converting.converter",
     "Input": "trimtab.signature.model",
     "MissPolicy": "trimtab.bundles.outcomes",
+    "ModelRepository": "trimtab.bundles.repository",
     "Outcome": "trimtab.bundles.outcomes",
     "Output": "trimtab.signature.model",
     "Overload": "trimtab.signature.model",
@@ -53,7 +55,9 @@ _HOMES = {
     "decode_document": "trimtab.signature.document",
     "embed_signature": "trimtab.artifacts",
     "encode_document": "trimtab.signature.document",
+    "read_bundle": "trimtab.bundles.bundle",
     "read_signature": "trimtab.artifacts",
+    "write_bundle": "trimtab.bundles.bundle",
 }
 
 __all__ = [  # sorted as the table is, and held equal to it by a test
@@ -67,6 +71,7 @@ __all__ = [  # sorted as the table is, and held equal to it by a test
     "FeatureConverter",
     "Input",
     "MissPolicy",
+    "ModelRepository",
     "Outcome",
     "Output",
     "Overload",
@@ -80,7 +85,9 @@ __all__ = [  # sorted as the table is, and held equal to it by a test
     "decode_document",
     "embed_signature",
     "encode_document",
+    "read_bundle",
     "read_signature",
+    "write_bundle",
 ]
 
 

@@ -72,7 +72,7 @@ JOINED = {
         {"feats.p": 'feats["p"]', "more.q": 'more["q"]'},
     ),
     "an open dict that stays open": (names("x"), (value("x"), FEATS), {"x": "x", "feats": "feats"}),
-    "columns of the only tensor": (names("p q"), (value("x", F32),), {"x": "x"}),
+    "columns of the only tensor": (names("p q r"), (value("x", F32),), {"x": "x"}),
 }
 
 
@@ -84,9 +84,9 @@ def test_names_are_joined_with_the_graph(declared: Signature, graph: tuple[Input
 
 
 def test_columns_become_features() -> None:
-    (tensor,) = reconcile(names("p q"), signature((value("x", F32),)), "model.pt").inputs
+    (tensor,) = reconcile(names("p q r"), signature((value("x", F32),)), "model.pt").inputs
     assert tensor.type == F32
-    assert [it.name for it in tensor.features] == ["p", "q"]
+    assert [it.name for it in tensor.features] == ["p", "q", "r"]
 
 
 def test_examples_give_types_to_the_entries_of_a_dict() -> None:
@@ -100,6 +100,8 @@ CONTRADICTED_NAMES = {
     "a name too many": (names("a c"), (value("a", presence=Presence.REQUIRED), TEMP)),
     "a name too few": (names("a"), (value("a"), value("b"))),
     "another name": (names("a c"), (value("a"), value("b", Scalar(DType.INT64)))),
+    "fewer columns than the matrix has": (names("p q"), (value("x", F32),)),
+    "a misspelled name of the only tensor": (names("y"), (value("x", F32),)),
     "a name twice": (names("a a"), (value("a"),)),
     "two dicts that could hold it": (names("p"), (FEATS, replace(FEATS, name="more"))),
     "none": (names(""), (value("a"),)),

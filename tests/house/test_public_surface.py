@@ -9,7 +9,32 @@ import pytest
 
 import trimtab
 
-SURFACE = ["Bundle", "BundleLoader", "BundleWatcher", "ConsolidatedMap", "Converted", "DType", "EntryPoint", "FeatureConverter", "Input", "MissPolicy", "Outcome", "Output", "Overload", "Presence", "Signature", "Tensor", "Trimmed", "Trimmer", "TrimtabError", "build_bundle", "decode_document", "embed_signature", "encode_document", "read_signature"]
+SURFACE = [
+    "Bundle",
+    "BundleLoader",
+    "BundleWatcher",
+    "ConsolidatedMap",
+    "Converted",
+    "DType",
+    "EntryPoint",
+    "FeatureConverter",
+    "Input",
+    "MissPolicy",
+    "Outcome",
+    "Output",
+    "Overload",
+    "Presence",
+    "Signature",
+    "Tensor",
+    "Trimmed",
+    "Trimmer",
+    "TrimtabError",
+    "build_bundle",
+    "decode_document",
+    "embed_signature",
+    "encode_document",
+    "read_signature",
+]
 
 
 def test_the_surface_is_pinned() -> None:

@@ -48,7 +48,7 @@ def _inputs(declared: AnySequence[Input], graph: Overload, where: str) -> tuple[
     named = {it.call_path for it in matched.values()}
     unnamed = [it for it in graph.inputs if it.call_path not in named]
     others = [name for name in names if name not in matched]
-    if others and (tensor := _only_tensor(unnamed)):
+    if tensor := _tensor_of_columns(unnamed, len(others)):
         features = tuple(Feature(name=name, type=Tensor()) for name in others)
         return (*(_renamed(matched[name], name) for name in matched), replace(tensor, features=features))
     entries = {name: _entry(name, unnamed) for name in others}
@@ -60,10 +60,17 @@ def _inputs(declared: AnySequence[Input], graph: Overload, where: str) -> tuple[
     return (*(it for it in joined if it), *left)
 
 
-def _only_tensor(inputs: AnySequence[Input]) -> Input | None:
-    """The input of which the names may be the columns: the only one that is left, if it is a tensor."""
+def _tensor_of_columns(inputs: AnySequence[Input], count: int) -> Input | None:
+    """The input of which `count` names may be the columns: the only one that is left, if it is a matrix so wide.
+
+    One name is no column: it would be a misspelled input.
+    """
     required = [it for it in inputs if it.presence is Presence.REQUIRED]
-    return required[0] if len(required) == 1 and isinstance(required[0].type, Tensor) else None
+    if count < 2 or len(required) != 1 or not isinstance(required[0].type, Tensor):
+        return None
+    shape = required[0].type.shape
+    fits = shape is None or (len(shape) > 1 and (shape[-1] == count or not isinstance(shape[-1], int)))
+    return required[0] if fits else None
 
 
 def _entry(name: str, unnamed: AnySequence[Input]) -> Input | None:

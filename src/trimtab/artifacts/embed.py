@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.read import read_from
 from trimtab.artifacts.registry import find_format
 from trimtab.errors import ArtifactError, RefusedArtifactError
 from trimtab.signature.document import encode_document
+from trimtab.signature.model import Learned
 from trimtab.source.bytes import LocalFile
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
     name = os.fspath(path)
     with LocalFile(name) as source:
         format_ = find_format(source)
-        document = encode_document(_completed(signature, format_, source))
+        document = encode_document(_declared(_completed(signature, format_, source)))
     format_.embed(name, document)
     with LocalFile(name) as source:
         written = format_.declared(source)
@@ -43,6 +46,11 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
                 hint="Did another process write to the file? Embed again.",
             )
         read_from(format_, source)
+
+
+def _declared(signature: Signature) -> Signature:
+    """The signature as a declaration: wherever it was learned, the artifact now states it."""
+    return replace(signature, provenance=replace(signature.provenance, learned=Learned.DECLARED))
 
 
 def _completed(signature: Signature, format_: Format, source: ByteSource) -> Signature:

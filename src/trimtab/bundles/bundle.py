@@ -11,7 +11,8 @@ import operator
 import re
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,9 +20,6 @@ from msgspec import Meta, Struct
 from trimtab.bundles.atomic import write_atomically
 from trimtab.errors import BundleError
 from trimtab.signature import strict_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BUNDLE_VERSION = 1
 """The newest document version that this code reads, and the one that it writes."""
@@ -182,24 +180,24 @@ def decode_bundle(data: bytes, where: str = "") -> Bundle:
     return bundle
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: Path | str) -> Bundle:
     """Read a bundle file. Raises BundleError that names the file."""
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             data = file.read(MAX_BUNDLE_BYTES + 1)
     except OSError as failure:
         raise BundleError("the bundle cannot be read", where=str(path), got=failure.strerror or str(failure)) from None
     return decode_bundle(data, str(path))
 
 
-def write_bundle(path: Path, bundle: Bundle) -> None:
+def write_bundle(path: Path | str, bundle: Bundle) -> None:
     """Publish a bundle file in one atomic step. Raises BundleError; the old file then stays.
 
     What is written was read back from its bytes first: nobody publishes what nobody can load.
     """
     data = encode_bundle(bundle)
     decode_bundle(data, str(path))
-    write_atomically(path, data)
+    write_atomically(Path(path), data)
 
 
 def _check_version(value: Any, where: str) -> None:
