@@ -3,7 +3,7 @@ FUZZ_RUNS ?= 200000
 FUZZ_CXX ?= clang++
 NATIVE_BUILD = build/native
 # The environment's own cmake comes first, then the system's.
-CMAKE ?= $(abspath $(firstword $(wildcard $(BIN)/cmake) $(shell command -v cmake)))
+CMAKE ?= $(firstword $(wildcard $(abspath $(BIN))/cmake) cmake)
 
 native:
 	@$(CMAKE) -S . -B $(NATIVE_BUILD)/module -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
