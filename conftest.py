@@ -45,7 +45,7 @@ class Shell:
         """Type one command and return everything that it printed."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(f"{command}\necho '{END}'\n")
+        self.process.stdin.write(f"{command}\necho; echo '{END}'\n")
         self.process.stdin.flush()
         patience = threading.Timer(PATIENCE_S, self.close)
         patience.start()

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "artifacts", "trimming", "building", "converting", "bundles")
+NAMES = ("startup", "artifacts", "trimming", "building", "converting")
 
 
 def main() -> int:

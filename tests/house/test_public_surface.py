@@ -20,6 +20,7 @@ SURFACE = [
     "FeatureConverter",
     "Input",
     "MissPolicy",
+    "ModelRepository",
     "Outcome",
     "Output",
     "Overload",
@@ -33,7 +34,9 @@ SURFACE = [
     "decode_document",
     "embed_signature",
     "encode_document",
+    "read_bundle",
     "read_signature",
+    "write_bundle",
 ]
 
 
