@@ -11,7 +11,7 @@ Readers never execute, never unpickle, never import a framework and never read w
 from __future__ import annotations
 
 from trimtab.artifacts.embed import embed_signature
-from trimtab.artifacts.read import read_signature
+from trimtab.artifacts.read import derive_signature, read_signature
 from trimtab.artifacts.registry import formats
 
-__all__ = ["embed_signature", "formats", "read_signature"]
+__all__ = ["derive_signature", "embed_signature", "formats", "read_signature"]

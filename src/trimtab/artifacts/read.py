@@ -36,6 +36,15 @@ def read_signature(artifact: str | os.PathLike[str] | ByteSource) -> Signature:
         return _read(source)
 
 
+def derive_signature(artifact: str | os.PathLike[str]) -> Signature:
+    """What a model file's own graph says, whatever document is embedded in it. Errors as of `read_signature`."""
+    with LocalFile(os.fspath(artifact)) as source:
+        try:
+            return find_format(source).derive(source)
+        except SignatureError as failure:
+            raise as_artifact_error(failure, source.name) from None
+
+
 def _read(source: ByteSource) -> Signature:
     try:
         return read_from(find_format(source), source)

@@ -28,11 +28,11 @@ def embed(artifact: Path, document: Path | None, derive: bool, as_json: bool) ->
       trimtab embed model.pt --signature module_info.json
       trimtab embed model.onnx --derive
     """
-    from trimtab.artifacts import embed_signature, read_signature
+    from trimtab.artifacts import derive_signature, embed_signature, read_signature
 
     if document is not None and derive:
         raise click.UsageError("--signature and --derive exclude each other: give one.")
-    embed_signature(artifact, read_signature(artifact if document is None else document))
+    embed_signature(artifact, derive_signature(artifact) if document is None else read_signature(document))
     embedded = read_signature(artifact)
     if as_json:
         from trimtab.signature.document import encode_document
