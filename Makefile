@@ -26,7 +26,7 @@ types: $(VENV)/.test
 	@$(BIN)/mypy
 
 docs: $(VENV)/.test $(VENV)/.installed ## Run every snippet of the documentation, and check what is generated.
-	@$(BIN)/python -m pytest docs/tests
+	@$(BIN)/python -m pytest README.md docs
 
 bench: $(VENV)/.test $(VENV)/.installed ## Measure every ratio that we claim, with the peer in the same run.
 	@$(BIN)/python -m benchmarks
