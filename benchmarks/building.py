@@ -10,11 +10,8 @@ many repetitions, in microseconds. glibc's allocator is tuned the way the server
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +20,16 @@ import numpy as np
 from trimtab.protocols import oip
 from trimtab.trimming.building import InputLayout, RequestLayout, RequestTemplate
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from timing import arguments, least_us
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 BATCH = 64
 COUNTS = (250, 500, 1000)
 BROADCAST = (("broadcast", True),)
 BUDGET_US = {250: 35.0, 1000: 120.0}
-ALLOCATOR = {
-    "MALLOC_TRIM_THRESHOLD_": "2000000000",
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TOP_PAD_": "67108864",
-}
 MIX = (
     (8, "FP32", (1,), "f4"),
     (4, "INT64", (1,), "i8"),
@@ -81,15 +76,6 @@ def with_tritonclient(layout: RequestLayout, columns: list[np.ndarray]) -> bytes
         parameters=None,
     )  # fmt: skip
     return request.SerializeToString()
-
-
-def least_us(call: Callable[[], Any], seconds: float = 0.4) -> float:
-    least, until = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return least * 1e6
 
 
 def measure() -> list[dict[str, Any]]:
@@ -155,11 +141,7 @@ def measure_broadcast() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    arguments = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    given = arguments(__doc__)
     rows = measure()
     print(f"{'payload':8}{'inputs':>7}{'bytes':>12}{'template':>12}{'protobuf':>18}{'tritonclient':>18}{'budget':>10}")
     for row in rows:
@@ -177,9 +159,9 @@ def main() -> None:
             f"{row['repeated_bytes']:>14,} B{row['repeated_us']:>7.0f} us"
             f"   {row['bytes_ratio']:.1f}x the bytes, {row['time_ratio']:.1f}x the time"
         )
-    if arguments.json:
+    if given.json:
         document = {"benchmark": "building", "batch": BATCH, "rows": rows, "request_level": shared}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
+        given.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ microseconds. glibc's allocator is tuned the way the servers tune it, for both s
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +25,14 @@ from trimtab.signature.dtypes import dtype_of, spelling
 from trimtab.signature.model import EntryPoint, Input, Overload, Signature
 from trimtab.signature.types import Tensor
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from timing import arguments, least_us
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 BATCH = 64
 BUDGET_US = {"a, 250 of 1000": 120.0, "12 of 12": 15.0}
-ALLOCATOR = {
-    "MALLOC_TRIM_THRESHOLD_": "2000000000",
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TOP_PAD_": "67108864",
-}
 
 
 def signature_of(request: bytes, wanted: list[str]) -> Signature:
@@ -75,15 +70,6 @@ def with_protobuf(request: bytes, dtypes: dict[str, np.dtype[Any]]) -> dict[str,
     }
 
 
-def least_us(call: Callable[[], Any], seconds: float = 0.6) -> float:
-    least, until = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return least * 1e6
-
-
 def measure() -> list[dict[str, Any]]:
     rows = []
     names = [f"feature_{number}" for number in range(250)]
@@ -110,11 +96,7 @@ def measure() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    arguments = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    given = arguments(__doc__)
     rows = measure()
     print(f"{'request':22}{'bytes':>12}{'converter':>14}{'peer':>34}{'budget':>10}")
     for row in rows:
@@ -124,9 +106,9 @@ def main() -> None:
             peer = f"all per row {row['repeated_us']:.0f} us, {row['repeated_bytes']:,} B"
         budget = f"{row['budget_us']:.0f} us" if row.get("budget_us") else ""
         print(f"{row['case']:22}{row['bytes']:>12,}{row['converter_us']:>11.1f} us{peer:>34}{budget:>10}")
-    if arguments.json:
+    if given.json:
         figures = {"benchmark": "converting", "batch": BATCH, "rows": rows}
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        given.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ there already. glibc's allocator is tuned the way the servers tune it, for every
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import json
 import os
@@ -25,19 +24,15 @@ from trimtab.protocols.tables import INFER_INPUT_TENSOR, MODEL_INFER_REQUEST
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import payloads
+from timing import arguments, least_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 TABLE = MODEL_INFER_REQUEST.compiled
 TENSOR = INFER_INPUT_TENSOR.compiled
 FASTER_THAN_PROTOBUF = {"a": 15.0, "b": 7.0, "c": 7.0}
 OF_MEMCPY = {"b": 1.6}
-ALLOCATOR = {
-    "MALLOC_TRIM_THRESHOLD_": "2000000000",
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TOP_PAD_": "67108864",
-}
 
 
 def with_protobuf(payload: bytes, kept: frozenset[str]) -> bytes:
@@ -48,17 +43,6 @@ def with_protobuf(payload: bytes, kept: frozenset[str]) -> bytes:
             del inputs[index]
             del raw[index]
     return request.SerializeToString()
-
-
-def least_us(call: Callable[[], Any], before: Callable[[], Any] | None = None, seconds: float = 0.5) -> float:
-    least, until = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        if before is not None:
-            before()
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return least * 1e6
 
 
 def measure(kind: str, choice: str, kept: list[str]) -> dict[str, Any]:
@@ -112,11 +96,7 @@ def _resident_bytes() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    arguments = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    given = arguments(__doc__)
     rows = []
     print(
         f"{'payload':9}{'kept':14}{'bytes':>12}{'sent':>11}{'trim':>10}{'+ ledger':>10}{'unlike':>10}{'locate':>10}"
@@ -139,9 +119,9 @@ def main() -> None:
         f"map of {compiled['models']:,} models x {compiled['names_each']:,} names: built in "
         f"{compiled['build_seconds']:.2f} s, holds {compiled['held_bytes'] / 2**20:.0f} MiB"
     )
-    if arguments.json:
+    if given.json:
         figures = {"benchmark": "trimming", "batch": payloads.BATCH, "rows": rows, "map": compiled}
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        given.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
