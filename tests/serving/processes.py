@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import trimtab
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
+PACKAGES = Path(str(trimtab.__file__)).resolve().parents[1]
 
 
 class ServerProcess:
@@ -87,8 +89,8 @@ def launch(tier: str, *flags: str, folder: Path) -> tuple[subprocess.Popen[bytes
 
 
 def environment() -> dict[str, str]:
-    """This environment, with the checkout's sources first."""
-    path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH", ""))))
+    """This environment, with the very trimtab that the tests import: the installed one, or the checkout's."""
+    path = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH", ""))))
     return {**os.environ, "PYTHONPATH": path}
 
 
