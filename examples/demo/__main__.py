@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +31,10 @@ from examples.demo.servers import Server
 from examples.demo.traffic import Client
 from trimtab import Signature, read_signature
 
-ITEMS, USERS, EXAMPLES = 1000, 50, 512
+EXAMPLES = 512
 MODELS = [recipe.name for recipe in RECIPES]
 CHANGED = RECIPES[0]
+MARK = ".trimtab-demo"
 
 T = TypeVar("T")
 
@@ -51,9 +53,7 @@ class Demo:
         self.logs = folder / "logs"
         self.logs.mkdir(parents=True)
         self.values = {
-            name: column
-            for view in (universe.ITEM, universe.USER)
-            for name, column in universe.columns(view, EXAMPLES).items()
+            name: column for view in universe.ENTITIES for name, column in universe.columns(view, EXAMPLES).items()
         }
 
     def train_and_export(self) -> None:
@@ -80,7 +80,7 @@ class Demo:
     def fill_feature_store(self) -> None:
         """Every feature of the universe, for the root to fetch."""
         with self.step("write the feature store"):
-            write_features(self.features, items=ITEMS, users=USERS)
+            write_features(self.features)
 
     def start_leaf(self) -> Server:
         """A real leaf over the repository, checked against the bundle."""
@@ -97,7 +97,7 @@ class Demo:
             measured.append(
                 measuring.measure(
                     mode, leaf, arguments, self.logs, models=MODELS, requests=self.requests,
-                    candidates=self.candidates, items=ITEMS, progress=lambda task=task: self.progress.advance(task),
+                    candidates=self.candidates,  progress=lambda task=task: self.progress.advance(task),
                 )
             )  # fmt: skip
         return measured
@@ -111,7 +111,7 @@ class Demo:
             with self.step(f"ship {CHANGED.name}:2 under load"):
                 shipped = shipping.ship(
                     client, self.staging / "retrained" / CHANGED.file, self.repository, self.bundle,
-                    model=CHANGED.name, models=MODELS, candidates=universe.keys(universe.ITEM, self.candidates),
+                    model=CHANGED.name, models=MODELS, candidates=universe.keys(universe.ITEM)[: self.candidates],
                 )  # fmt: skip
             with self.step(f"try to ship {CHANGED.name}:3 with a changed signature"):
                 refused = shipping.ship_changed(
@@ -159,6 +159,16 @@ def show(measured: list[measuring.Measured], equal: int, shipped: shipping.Shipp
     console.print(refused.message, highlight=False, markup=False, soft_wrap=True)
 
 
+def empty(folder: Path) -> None:
+    """Make the folder new. What an earlier run left is removed; a folder that no run made is refused."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).exists():
+            sys.exit(f"{folder} holds something that is not of this demo: give another --folder")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
+
+
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -166,7 +176,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100, help="measured score requests per mode")
     parser.add_argument("--candidates", type=int, default=256, help="candidates per score request")
     arguments = parser.parse_args()
-    shutil.rmtree(arguments.folder, ignore_errors=True)
+    empty(arguments.folder)
     for noisy in ("torch", "onnxscript", "onnx_ir"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     columns = (

@@ -12,8 +12,8 @@ from trimtab.signature.dtypes import DType
 LEVELS = {universe.ITEM: Level.CANDIDATE, universe.USER: Level.REQUEST}
 
 
-def write_features(path: Path, *, items: int, users: int) -> None:
-    """Write every feature of `items` items and `users` users."""
+def write_features(path: Path) -> None:
+    """Write every feature of every entity."""
     views = [
         View(
             view,
@@ -28,6 +28,6 @@ def write_features(path: Path, *, items: int, users: int) -> None:
         for view, level in LEVELS.items()
     ]
     features = SqliteFeatures.create(path, views)
-    for view, count in ((universe.ITEM, items), (universe.USER, users)):
-        features.write(view, universe.keys(view, count), universe.columns(view, count))
+    for view, count in universe.ENTITIES.items():
+        features.write(view, universe.keys(view), universe.columns(view, count))
     features.close()

@@ -43,16 +43,15 @@ def measure(
     models: list[str],
     requests: int,
     candidates: int,
-    items: int,
     progress: Callable[[], None],
 ) -> Measured:
     """Start a root in one mode, warm it, send the requests, and stop it."""
     root = Server.start(f"root-{mode}", [*arguments, *MODES[mode]], folder)
     client = Client(root.addresses["grpc"])
     try:
-        run(client, models, requests=WARM_UP, candidates=candidates, items=items, progress=progress)
+        run(client, models, requests=WARM_UP, candidates=candidates, progress=progress)
         before = root.cpu_seconds(), leaf.cpu_seconds()
-        result = run(client, models, requests=requests, candidates=candidates, items=items, progress=progress)
+        result = run(client, models, requests=requests, candidates=candidates, progress=progress)
         after = root.cpu_seconds(), leaf.cpu_seconds()
     finally:
         client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from dataclasses import dataclass, field
@@ -58,19 +59,19 @@ class Run:
         return float(np.percentile(self.latencies_ms, percent))
 
 
-def run(client: Client, models: list[str], *, requests: int, candidates: int, items: int, progress: Any) -> Run:
+def run(client: Client, models: list[str], *, requests: int, candidates: int, progress: Any) -> Run:
     """Send `requests` score requests, one after another, the same ones in every run.
 
     progress: called with no argument after every request.
     """
     rng = np.random.default_rng(universe.SEED)
-    names = universe.keys(universe.ITEM, items)
+    items, users = universe.keys(universe.ITEM), universe.keys(universe.USER)
     latencies, sent = [], 0
     scores: dict[str, list[np.ndarray]] = {name: [] for name in models}
     for number in range(requests):
-        chosen = [names[index] for index in rng.choice(items, candidates, replace=False)]
+        chosen = rng.choice(items, candidates, replace=False).tolist()
         started = time.perf_counter()
-        response = client.score(models, chosen, f"{universe.USER}-{number}")
+        response = client.score(models, chosen, users[number % len(users)])
         latencies.append(1000 * (time.perf_counter() - started))
         for result in response.results:
             if result.error.code:
@@ -101,11 +102,10 @@ class Background:
         self._thread.join()
 
     def _send(self) -> None:
-        number = 0
+        users = itertools.cycle(universe.keys(universe.USER))
         while not self._stop.is_set():
-            number += 1
             try:
-                response = self._client.score(self._models, self._candidates, f"{universe.USER}-{number % 50}")
+                response = self._client.score(self._models, self._candidates, next(users))
             except grpc.RpcError as failure:
                 self.failures.append(f"{failure.code().name}: {failure.details()}")
                 continue

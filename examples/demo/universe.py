@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 SEED = 20260501
 USER, ITEM = "user", "item"
+ENTITIES = {USER: 50, ITEM: 1000}
+"""How many entities of each view the feature store holds."""
 
 
 class Kind(NamedTuple):
@@ -41,9 +43,9 @@ TASTES = Kind("user_embedding", 50, USER, "float32", (64,))
 KINDS = (RATES, REFERENCES, COUNTS, HISTORIES, EMBEDDINGS, FLAGS, TASTES)
 
 
-def keys(view: str, count: int) -> list[str]:
-    """The keys of `count` entities of a view."""
-    return [f"{view}-{number}" for number in range(count)]
+def keys(view: str) -> list[str]:
+    """The keys of a view's entities."""
+    return [f"{view}-{number}" for number in range(ENTITIES[view])]
 
 
 def columns(view: str, count: int) -> dict[str, NDArray[np.generic]]:
