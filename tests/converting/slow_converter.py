@@ -96,7 +96,7 @@ def decode(value, tensor, raw):
     dtype = dtype_of("oip", tensor.datatype)
     if dtype is DType.STRING and value.type.dtype is not DType.STRING:
         dtype = DType.BYTES
-    require(value.type.dtype in (None, dtype))
+    require(value.type.dtype is dtype or (value.type.dtype is None and dtype is not DType.BFLOAT16))
     count = 1
     for size in shape:
         count *= size

@@ -281,3 +281,13 @@ def test_entry_points():
     )
     assert FeatureConverter(signature, entry_point="b").from_columns({"user_age": FLOATS}).arrays == {}
     assert list(FeatureConverter(signature).from_columns({"user_age": FLOATS}).arrays) == ["user_age"]
+
+
+def test_bfloat16_is_refused_where_nobody_could_tell_its_bits_from_numbers():
+    converter = FeatureConverter(signature_of([Input(name="x", type=Tensor(None, ("N",)))]))
+    message = oip.ModelInferRequest()
+    add_tensor(message, "x", np.array([0x3FC0], "<u2"), DType.BFLOAT16, raw=True)
+    with pytest.raises(ConversionError, match="declares bfloat16"):
+        converter.from_request(message.SerializeToString())
+    message.inputs[0].datatype = "UINT16"
+    assert converter.from_request(message.SerializeToString()).arrays["x"].tolist() == [0x3FC0]

@@ -12,6 +12,7 @@ import numpy as np
 from trimtab.converting.contents import element_count
 from trimtab.converting.refusals import array_text, mismatch, missing, place, quoted, twice
 from trimtab.errors import ConversionError
+from trimtab.signature.dtypes import DType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trimtab.converting.plan import Plan, Wanted
-    from trimtab.signature.dtypes import DType
 
 MOST_ROWS = 1 << 20
 """A request-level feature is repeated for at most so many rows: a few bytes must not become any amount of memory."""
@@ -40,8 +40,11 @@ class Assembly:
 
         got: how the request spells the dtype, for the error.
         """
-        if dtype is not wanted.dtype and wanted.dtype is not None:
-            raise self._mismatch(wanted, got, shape)
+        if dtype is not wanted.dtype:
+            if wanted.dtype is not None:
+                raise self._mismatch(wanted, got, shape)
+            if dtype is DType.BFLOAT16:  # its bits, held as uint16, would reach the model as if they were numbers
+                raise self._mismatch(wanted, got, shape, "Only a signature that declares bfloat16 takes it: embed one.")
         if wanted.scalar and shape == (1,):
             return ()
         pattern = wanted.shape
