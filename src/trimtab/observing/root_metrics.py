@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-_MOST_MODELS = 2048
-"""Models with counters of their own; names come from requests, so the rest share the label `other`."""
+_MOST_STRANGERS = 512
+"""Models outside the map with counters of their own; their names come from requests, so the rest are `other`."""
+_LONGEST_STRANGER = 200
 
 
 class ModelMetrics(NamedTuple):
@@ -39,13 +40,15 @@ class RootMetrics:
     """Counters of one root and their text form.
 
     cache_counts: gives (hits, misses), read when scraped. map_state: gives serial and time of creation (seconds since
-    1970) by bundle, read when scraped; the age is worked out then.
+    1970) by bundle, read when scraped; the age is worked out then. known: whether the map has a model, which then
+    always has counters of its own.
     """
 
     def __init__(
         self,
         cache_counts: Callable[[], tuple[int, int]],
         map_state: Callable[[], Mapping[str, tuple[int, float]]],
+        known: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.registry = CollectorRegistry()
         self._sent = Counter(
@@ -85,9 +88,11 @@ class RootMetrics:
         self._age = Gauge("trimmer_map_age_seconds", "Age of the bundle in force.", ["bundle"], registry=self.registry)
         self.registry.register(_CacheCounts(cache_counts))
         self._map_state = map_state
+        self._known = known
         self._names: set[str] = set()
+        self._strangers = 0
         self.outcome = lru_cache(64)(self._outcomes.labels)
-        self._bound = lru_cache(_MOST_MODELS + 1)(self._bind)
+        self._bound = lru_cache(None)(self._bind)
 
     def model(self, name: str) -> ModelMetrics:
         """The bound counters of a model."""
@@ -111,8 +116,10 @@ class RootMetrics:
     def _label(self, model: str) -> str:
         if model in self._names:
             return model
-        if len(self._names) >= _MOST_MODELS:
-            return "other"
+        if not self._known(model):
+            if self._strangers >= _MOST_STRANGERS or len(model) > _LONGEST_STRANGER:
+                return "other"
+            self._strangers += 1
         self._names.add(model)
         return model
 

@@ -282,6 +282,51 @@ def test_a_leaf_that_went_away_is_replaced_by_its_twin(tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_a_call_that_a_closing_leaf_did_not_run_is_sent_once_more(tmp_path: Path, code: grpc.StatusCode) -> None:
+    async def test(leaf: ScriptedLeaf, world: World) -> None:
+        leaf.models["price"].refusal = (code, "closing")
+        twin = await ScriptedLeaf({"price": ScriptedModel(("price",))}).start()
+        async with root_over(tmp_path, world, [leaf, twin], BUNDLE) as client:
+            for _ in range(4):
+                assert scores_of((await client.score("price")).results[0]) == world.expected(["price"], ITEMS[:8])
+            await twin.stop()
+            leaf.received.clear()
+            (result,) = (await client.score("price")).results
+            assert (result.error.code, len(leaf.received)) == (code.name, 2)
+        assert len(twin.received) == 4
+
+    run(test)
+
+
+def test_a_caller_that_hangs_up_is_not_sent_again(tmp_path: Path) -> None:
+    async def test(leaf: ScriptedLeaf, world: World) -> None:
+        leaf.models["price"].delay_s = 0.3
+        async with root_over(tmp_path, world, [leaf], BUNDLE) as client:
+            asking = asyncio.create_task(client.score("price"))
+            while not leaf.received:
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            await asyncio.sleep(0.5)
+            assert len(leaf.received) == 1
+            assert "trimmer_requests_in_flight 0.0" in client.server.metrics.render().decode()
+
+    run(test)
+
+
+def test_names_that_only_requests_know_cannot_crowd_the_metrics(tmp_path: Path) -> None:
+    async def test(leaf: ScriptedLeaf, world: World) -> None:
+        async with root_over(tmp_path, world, [leaf], BUNDLE) as client:
+            await client.score("x" * 5000, *(f"nowhere{number}" for number in range(600)))
+            await client.score("price")
+            text = client.server.metrics.render().decode()
+            assert 'trimmer_model_latency_seconds_count{model="price"} 1.0' in text
+            assert 'trimmer_model_latency_seconds_count{model="other"} 89.0' in text
+            assert "xxx" not in text
+
+    run(test)
+
+
 def test_a_leaf_named_for_a_model_gets_that_model_alone(tmp_path: Path) -> None:
     async def test(leaf: ScriptedLeaf, world: World) -> None:
         own = await ScriptedLeaf({"ctr": leaf.models["ctr"]}).start()

@@ -1,7 +1,8 @@
 """The leaves behind a root: which models live where, and one call to the right one.
 
 Scoring changes nothing on a leaf, so a call that a leaf was not there to answer is safe to repeat: once, within the
-deadline, on another leaf where there is one.
+deadline, on another leaf where there is one. A gRPC server that closes answers CANCELLED for calls that it never ran;
+cancellation by this process is asyncio.CancelledError and never comes this way.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from trimtab.serving.tls import ClientTls
 
 _log = logging.getLogger(__name__)
+_NOT_THERE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""What a call that no leaf has run may end with."""
 _ASKING_TAKES_AT_MOST_S = 2.0
 _PLACES_HOLD_S = 30.0
 _MOST_PLACES = 4096
@@ -104,8 +107,8 @@ class Leaf:
             answer = await self._ready(request, timeout=min(timeout, _ASKING_TAKES_AT_MOST_S))
             return bool(oip.ModelReadyResponse.FromString(answer).ready)
         except grpc.aio.AioRpcError as problem:
-            unreachable = problem.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-            return None if unreachable else False
+            unreachable = (*_NOT_THERE, grpc.StatusCode.DEADLINE_EXCEEDED)
+            return None if problem.code() in unreachable else False
         except DecodeError:
             return False
 
@@ -119,7 +122,7 @@ class Leaf:
         try:
             answer = await call
         except grpc.aio.AioRpcError as problem:
-            if problem.code() is grpc.StatusCode.UNAVAILABLE:
+            if problem.code() in _NOT_THERE:
                 self._broadcasts = None
             raise
         stated = await call.initial_metadata()
@@ -161,7 +164,7 @@ class Leaves:
                 return await leaf.infer(payload, _left(deadline), self._compression)
             except grpc.aio.AioRpcError as problem:
                 code = problem.code()
-                if code is grpc.StatusCode.UNAVAILABLE and not tried and deadline > time.monotonic():
+                if code in _NOT_THERE and not tried and deadline > time.monotonic():
                     _log.info("%s did not answer for %s; once more: %s", leaf.address, model, problem.details())
                     self._places.pop(model, None)
                     tried.append(leaf)

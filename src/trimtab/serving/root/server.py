@@ -98,7 +98,11 @@ class RootServer:
         self.loader = BundleLoader(settings.bundles, settings.state)
         self._report_bundles()
         self.watcher = BundleWatcher(self.loader, settings.poll_interval_s, lambda _: self._report_bundles())
-        self.metrics = RootMetrics(lambda: (self.cache.hits, self.cache.misses), self._map_state)
+        self.metrics = RootMetrics(
+            lambda: (self.cache.hits, self.cache.misses),
+            self._map_state,
+            lambda model: model in self.loader.current.models,
+        )
         self._admission = Admission(settings.max_in_flight, self.metrics)
         self._executor = ThreadPoolExecutor(_FETCHING_THREADS, "trimtab-features")
         self._exits = AsyncExitStack()  # closed from the last to the first: faces, leaves, watcher, features
