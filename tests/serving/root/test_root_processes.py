@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import time
 import urllib.error
@@ -123,6 +124,10 @@ BAD_BODIES = [
     (b'{"models": ["ctr"], "candidates": ["p1"], "features": {"age": {"datatype": "FP32", "data": ["x"]}}}', '"age"'),
     (b'{"models": ["ctr"], "candidates": ["p1"], "features": {"age": {"datatype": "INT64", "data": [1.5]}}}', '"age"'),
     (b'{"models": ["ctr"], "candidates": ["p1"], "deadline_ms": -1}', "deadline_ms"),
+    (b'{"models": ["ctr"], "candidates": ["p1"], "deadline_ms": 4294967296}', "deadline_ms"),
+    (b'{"models": ["ctr"], "candidates": ["p1"], "deadline_ms": 1%s}' % (b"0" * 400), "deadline_ms"),
+    (b"[" * 100_000, "not JSON"),
+    (b'{"models":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "not JSON"),
 ]
 
 
@@ -131,6 +136,37 @@ def test_json_that_does_not_fit_is_refused(root: ServerProcess, body: bytes, tex
     status, answer = post(root.http, "/v1/score", body)
     assert (status, answer["error"]["code"]) == (400, "INVALID_ARGUMENT")
     assert text in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "text"),
+    [
+        ("GET", "/v1/nothing", 404, "NOT_FOUND", "/v1/nothing"),
+        ("GET", "/v1/score", 405, "INVALID_ARGUMENT", "GET /v1/score"),
+        ("POST", "/v1/score", 400, "INVALID_ARGUMENT", "the body cannot be read"),
+    ],
+)
+def test_every_http_error_is_json(
+    root: ServerProcess, method: str, path: str, status: int, code: str, text: str
+) -> None:
+    body = b"not gzip" if method == "POST" else None
+    request = urllib.request.Request(
+        f"http://{root.http}{path}", data=body, method=method, headers={"Content-Encoding": "gzip"} if body else {}
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    error = json.load(refused.value)["error"]
+    assert (refused.value.code, error["code"]) == (status, code)
+    assert text in error["message"]
+
+
+def test_a_caller_that_hangs_up_in_the_middle_of_a_body_leaves_no_traceback(root: ServerProcess) -> None:
+    host, _, port = root.http.rpartition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+        wait_until(lambda: b"trimmer_requests_in_flight 1.0" in get(root.http, "/metrics")[1])
+    wait_until(lambda: b"trimmer_requests_in_flight 0.0" in get(root.http, "/metrics")[1])
+    assert "ConnectionResetError" not in root.log_text()
 
 
 def test_health_models_and_metrics(root: ServerProcess) -> None:

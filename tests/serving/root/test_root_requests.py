@@ -209,6 +209,13 @@ def test_any_inline_feature_is_taken_or_refused(datatype: str, data: object, sha
     assert call.features[0].datatype == datatype
 
 
+@pytest.mark.parametrize("shape", ["11", [1.0, 1], [True, 1], 1, None, [1, 0, 10**30], {"1": 1}])
+def test_a_shape_that_is_no_list_of_sizes_is_refused(shape: object) -> None:
+    feature = {"datatype": "FP32", "data": [2], "shape": shape}
+    with pytest.raises(ConversionError, match='"age"'):
+        call_from_json({"models": ["ctr"], "candidates": ["p1"], "features": {"age": feature}})
+
+
 def test_json_and_protobuf_say_the_same() -> None:
     message = score.ScoreRequest(id="r", candidates=["p1"], entities={"user": "u1"}, deadline_ms=5)
     message.models.add(name="ctr", version="7")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,14 @@ from trimtab.serving.root.admission import RefusedRequest
 from trimtab.serving.root.request import call_from_json
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from trimtab.bundles.loader import BundleLoader
     from trimtab.observing.root_metrics import RootMetrics
     from trimtab.serving.root.admission import Admission
     from trimtab.serving.root.scoring import ModelScore, Scorer
+
+_log = logging.getLogger(__name__)
 
 _STATUS = {"RESOURCE_EXHAUSTED": 429, "UNAVAILABLE": 503}
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,7 +42,7 @@ class HttpFace:
 
     def application(self, max_message_bytes: int) -> web.Application:
         """The aiohttp application."""
-        application = web.Application(client_max_size=max_message_bytes)
+        application = web.Application(middlewares=[_errors_as_json], client_max_size=max_message_bytes)
         application.add_routes(
             [
                 web.post("/v1/score", self._score),
@@ -54,8 +59,10 @@ class HttpFace:
             with self._admission.admit():
                 try:
                     document = msgspec.json.decode(await request.read())
-                except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
                     raise ConversionError("the body is not JSON", got=str(problem)) from problem
+                except web.RequestPayloadError as problem:
+                    raise ConversionError("the body cannot be read", got=" ".join(str(problem).split())) from problem
                 call = call_from_json(document)
                 seconds = call.deadline_ms / 1e3 if call.deadline_ms else self._deadline_s
                 scores = await self._scorer.score(call, time.monotonic() + seconds)
@@ -94,6 +101,24 @@ class HttpFace:
     async def _render_metrics(self, _: web.Request) -> web.Response:
         text = await asyncio.to_thread(self._metrics.render)
         return web.Response(body=text, headers={"Content-Type": _METRICS_TYPE})
+
+
+@web.middleware
+async def _errors_as_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as problem:
+        code = "NOT_FOUND" if problem.status == 404 else "INVALID_ARGUMENT"
+        message = f"{problem.reason}: {request.method} {request.path}"
+        return _json({"error": {"code": code, "message": message}}, problem.status)
+    except ConnectionError:  # nobody is there to read it; aiohttp would log a traceback
+        return _json({"error": {"code": "CANCELLED", "message": "the caller hung up"}}, 400)
+    except Exception:  # noqa: BLE001  # a bug is logged, and answered like every other error
+        _log.exception("%s %s failed", request.method, request.path)
+        text = "internal error; the root's log has the details"
+        return _json({"error": {"code": "INTERNAL", "message": text}}, 500)
 
 
 def _result(result: ModelScore) -> dict[str, Any]:

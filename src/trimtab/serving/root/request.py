@@ -19,6 +19,10 @@ from trimtab.signature.dtypes import DType, dtype_of, spelling
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_LONGEST_DEADLINE_MS = (1 << 32) - 1
+"""What the uint32 of ScoreRequest holds: 49 days."""
+_LARGEST_SIZE = (1 << 63) - 1
+
 _HINT = "See score.proto of trimtab.protocols for the fields."
 
 
@@ -104,8 +108,12 @@ def call_from_json(document: object) -> ScoreCall:
     entities = _field(document, "entities", dict)
     features = _field(document, "features", dict)
     deadline = _field(document, "deadline_ms", int)
-    if deadline < 0:
-        raise ConversionError(where="deadline_ms", expected="milliseconds, 0 for the default", got=str(deadline))
+    if not 0 <= deadline <= _LONGEST_DEADLINE_MS:
+        raise ConversionError(
+            where="deadline_ms",
+            expected=f"milliseconds up to {_LONGEST_DEADLINE_MS}, 0 for the default",
+            got=repr(deadline) if abs(deadline) < 1 << 64 else "a larger number",
+        )
     return ScoreCall(
         models=tuple(map(_model_from_json, _field(document, "models", list))),
         candidates=tuple(_text(key, "candidates") for key in _field(document, "candidates", list)),
@@ -170,10 +178,16 @@ def _inline_from_json(name: str, value: object) -> InlineFeature:
             raise ConversionError(
                 where=where, expected="a datatype that JSON can carry, such as FP32, INT64 or BYTES", got=repr(datatype)
             )
-        shape = tuple(int(dim) for dim in value.get("shape", array.shape))
+        shape = _shape(value["shape"]) if "shape" in value else array.shape
     except (TypeError, ValueError, OverflowError) as problem:
         raise ConversionError(where=where, expected=f"data of {datatype}", got=str(problem)) from problem
     return _inline(name, str(datatype), shape, raw)
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(size) is int and size <= _LARGEST_SIZE for size in value):
+        raise ValueError("a shape that is no list of whole numbers of 64 bits")
+    return tuple(value)
 
 
 def _exact(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
