@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,30 @@ def test_every_error_is_json_and_says_why(
 def test_a_header_length_that_cannot_be_is_refused(leaf: ServerProcess, length: str) -> None:
     headers = {"Inference-Header-Content-Length": length}
     assert ask(leaf, "/v2/models/ranker/infer", b'{"inputs":[]}', **headers)[0] == 400
+
+
+def test_a_body_that_is_not_what_its_encoding_says_is_the_callers_fault(leaf: ServerProcess) -> None:
+    status, answer = ask(leaf, "/v2/models/ranker/infer", b"not gzip", **{"Content-Encoding": "gzip"})
+    assert status == 400
+    assert "the body cannot be read" in answer["error"]
+
+
+def test_a_caller_that_hangs_up_in_the_middle_of_a_body_leaves_no_traceback(leaf: ServerProcess) -> None:
+    host, _, port = leaf.http.rpartition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /v2/models/ranker/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+    for _ in range(3):
+        assert ask(leaf, "/v2/health/live")[0] == 200
+    assert "ConnectionResetError" not in leaf.log_text()
+
+
+def test_a_large_json_body_is_scored_like_a_small_one(leaf: ServerProcess) -> None:
+    x = [float(number % 512) for number in range(50_000)]
+    body = json.dumps({"inputs": [{"name": "x", "shape": [len(x)], "datatype": "FP16", "data": x}]}).encode()
+    status, answer = ask(leaf, "/v2/models/half/infer", body)
+    assert (status, answer["outputs"][0]["data"]) == (200, [2 * value for value in x])
+    wrong = body.replace(b"511.0", b"5e11", 1)
+    assert ask(leaf, "/v2/models/half/infer", wrong)[0] == 400
 
 
 def test_the_repository_index(leaf: ServerProcess) -> None:

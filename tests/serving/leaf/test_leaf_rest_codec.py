@@ -70,6 +70,8 @@ def test_json_data_becomes_the_same_elements_flat_or_nested(datatype: str, data:
         ("BYTES", [1], [1], "strings"),
         ("BYTES", [["a"], ["b", "c"]], [3], "elements"),
         ("BF16", [1], [1], "BF16"),
+        ("FP32", [1e39], [1], "float32 can hold"),
+        ("FP16", [-70000], [1], "float16 can hold"),
         ("FP23", [1], [1], "FP23"),
     ],
 )

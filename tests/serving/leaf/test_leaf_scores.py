@@ -14,6 +14,7 @@ from small_models import ranker_inputs
 from torch_modules import Nested, Scripted
 
 from trimtab.artifacts.read import read_signature
+from trimtab.protocols import oip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,14 @@ def test_a_refusal_says_by_which_signature(client: OipClient, artifacts: dict[st
         client.infer("ranker", {})
     metadata = dict(refused.value.trailing_metadata())
     assert metadata["trimtab-signature-digest"] == read_signature(artifacts["ranker"]).digest
+
+
+@pytest.mark.parametrize("method", ["ModelMetadata", "ModelReady", "ServerMetadata", "ServerLive", "ModelInfer"])
+def test_malformed_bytes_are_the_callers_fault(client: OipClient, method: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        client.channel.unary_unary(oip.METHODS[method])(b"\x0a\xff", timeout=30)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"inference.{method}Request" in refused.value.details()
 
 
 def test_a_model_that_fails_is_the_leafs_fault(client: OipClient) -> None:

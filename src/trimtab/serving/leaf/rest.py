@@ -13,16 +13,19 @@ from aiohttp import web
 from trimtab.errors import ConversionError, TrimtabError
 from trimtab.serving.leaf.metadata import EXTENSIONS, SERVER_NAME, SERVER_VERSION, model_metadata
 from trimtab.serving.leaf.refusals import NotReadyError, UnknownModelError, status_of
-from trimtab.serving.leaf.rest_codec import decode_body, encode_answer, infer_payload
+from trimtab.serving.leaf.rest_codec import RestRequest, decode_body, encode_answer, infer_payload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from trimtab.observing.leaf_metrics import LeafMetrics
-    from trimtab.serving.leaf.models import ModelTable
+    from trimtab.serving.leaf.models import ModelTable, ServedModel
     from trimtab.serving.leaf.scoring import Scorer
 
 log = logging.getLogger(__name__)
+
+_MOST_BYTES_ON_THE_LOOP = 1 << 16
+_LONGEST = 300
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -93,8 +96,12 @@ class RestFace:
     async def _infer(self, request: web.Request) -> web.Response:
         model = self._scorer.find(*_named(request))
         body = await request.read()
-        parsed, binary = decode_body(body, _header_length(request))
-        payload = infer_payload(parsed, binary, model.name, str(model.version), model.signature.allowlist)
+        length = _header_length(request)
+        # A body takes about 10 ms per MB of JSON. Small ones are read here: a thread costs more than they do.
+        if len(body) <= _MOST_BYTES_ON_THE_LOOP:
+            parsed, payload = _read(model, body, length)
+        else:
+            parsed, payload = await asyncio.to_thread(_read, model, body, length)
         encode = partial(encode_answer, request=parsed)
         answer = await self._scorer.score(model, payload, encode, remaining_s=_timeout_s(parsed.parameters))
         content, json_length = answer.body
@@ -109,6 +116,11 @@ class RestFace:
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
+def _read(model: ServedModel, body: bytes, header_length: int | None) -> tuple[RestRequest, bytes]:
+    parsed, binary = decode_body(body, header_length)
+    return parsed, infer_payload(parsed, binary, model.name, str(model.version), model.signature.allowlist)
+
+
 @web.middleware
 async def _errors_as_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -121,11 +133,19 @@ async def _errors_as_json(
         return _json({"error": f"{error.text} Raise --max-message-bytes to take larger ones."}, status=error.status)
     except web.HTTPException as error:
         return _json({"error": f"{error.reason}: {request.method} {request.path}"}, status=error.status)
-    except (asyncio.CancelledError, ConnectionError):
+    except web.RequestPayloadError as error:
+        return _json({"error": f"the body cannot be read: {_one_line(error)}"}, status=400)
+    except ConnectionError:  # nobody is there to read it; aiohttp would log a traceback
+        return _json({"error": "the caller hung up"}, status=400)
+    except asyncio.CancelledError:
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return _json({"error": "internal error; the leaf's log has the details"}, status=500)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST]
 
 
 def _named(request: web.Request) -> tuple[str, str]:

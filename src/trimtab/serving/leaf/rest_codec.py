@@ -175,7 +175,11 @@ def _numbers(value: RestInput, dtype: DType) -> np.ndarray[Any, Any]:
             limits = np.iinfo(element)
             if int(natural.min()) < limits.min or int(natural.max()) > limits.max:
                 raise _refused(value, f"elements of {dtype}", f"{natural.min()} to {natural.max()}")
-        return natural.astype(element)
+        with np.errstate(over="ignore"):  # told below
+            numbers = natural.astype(element)
+        if element.kind == "f" and not np.isfinite(numbers).all():
+            raise _refused(value, f"elements that {dtype} can hold", "a larger one")
+        return numbers
     except (ValueError, TypeError, OverflowError) as error:
         raise _refused(value, f"a list of {dtype}", str(error)[:_LONGEST]) from None
 

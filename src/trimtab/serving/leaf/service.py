@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from trimtab.errors import ConversionError, TrimtabError
 from trimtab.protocols import oip
@@ -102,17 +103,21 @@ class InferenceService:
         return answer
 
     def _answering(self, request_class: Any, answer: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
-        async def method(request: Any, context: Any) -> Any:
+        async def method(payload: bytes, context: Any) -> Any:
             try:
-                return answer(request)
+                return answer(_parsed(request_class, payload)).SerializeToString()
             except TrimtabError as error:
                 await _abort(context, error)
 
-        return grpc.unary_unary_rpc_method_handler(
-            method,
-            request_deserializer=request_class.FromString,
-            response_serializer=lambda message: message.SerializeToString(),
-        )
+        return grpc.unary_unary_rpc_method_handler(method)
+
+
+def _parsed(request_class: Any, payload: bytes) -> Any:
+    try:
+        return request_class.FromString(payload)
+    except DecodeError:
+        name = request_class.DESCRIPTOR.full_name
+        raise ConversionError(expected=f"a serialized {name}", got="malformed bytes") from None
 
 
 async def _abort(context: Any, error: TrimtabError, headers: tuple[tuple[str, str], ...] = ()) -> NoReturn:
