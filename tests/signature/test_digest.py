@@ -135,3 +135,12 @@ def test_the_allowlist_covers_every_entry_point_overload_and_alias() -> None:
     )
     assert signature.allowlist == {"a", "old_a", "b", "c"}
     assert signature.input_names == ("a", "b")
+
+
+def test_literals_that_python_calls_equal_are_told_apart() -> None:
+    def constants(*values: object) -> Signature:
+        inputs = tuple(Input(name=f"c{index}", type=Literal.from_python(value)) for index, value in enumerate(values))
+        overload = Overload(inputs=inputs)
+        return Signature(entry_points=(EntryPoint(name="f", overloads=(overload,)),), default_entry_point="f")
+
+    assert constants(True, 1).digest != constants(True, True).digest

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from trimtab.signature.types import Tensor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -80,7 +82,7 @@ def _inputs_alone(overload: Overload) -> list[dict[str, Any]]:
         {
             "name": value.name,
             "aliases": sorted(value.aliases),
-            "type": _type(value.type, symbols),
+            "type": symbols.type(value.type),
             "presence": value.presence,
             "default": _fields(value.default),
             "nullable": value.nullable,
@@ -98,7 +100,7 @@ def _input(value: Input, symbols: _Symbols) -> dict[str, Any]:
         "path": value.path if value.path != value.name else None,
         "id": value.id,
         "aliases": sorted(value.aliases),
-        "type": _type(value.type, symbols),
+        "type": symbols.type(value.type),
         "presence": value.presence,
         "default": _fields(value.default),
         "nullable": value.nullable,
@@ -112,7 +114,7 @@ def _feature(feature: Feature, symbols: _Symbols, *, constrained: bool = True) -
         "name": feature.name,
         "id": feature.id,
         "aliases": sorted(feature.aliases),
-        "type": _type(feature.type, symbols),
+        "type": symbols.type(feature.type),
         "presence": feature.presence,
         "default": _fields(feature.default),
         "nullable": feature.nullable,
@@ -125,18 +127,12 @@ def _output(value: Output, symbols: _Symbols) -> dict[str, Any]:
         "name": value.name,
         "path": value.path if value.path != value.name else None,
         "id": value.id,
-        "type": _type(value.type, symbols),
+        "type": symbols.type(value.type),
     }
 
 
 def _by_name_and_path(value: Input | Output) -> tuple[str, str, str]:
     return (value.name, value.path or "", str(value.type))
-
-
-def _type(value: Type, symbols: _Symbols) -> dict[str, Any]:
-    fields: dict[str, Any] = _fields(value)
-    _rename_dims(fields, symbols.rename)
-    return fields
 
 
 def _rename_dims(fields: dict[str, Any], rename: Callable[[str], str]) -> None:
@@ -160,8 +156,27 @@ class _Symbols:
 
     def __init__(self) -> None:
         self._numbers: dict[str, str] = {}
+        self._tensors: dict[Tensor, dict[str, Any]] = {}
+
+    def type(self, value: Type) -> dict[str, Any]:
+        """The fields of a type with its symbols numbered. Hundreds of inputs share a few tensor types: each is done once.
+
+        Only tensors are kept, for literals compare as Python values do: 1 equals True, and their JSON does not.
+        """
+        if not isinstance(value, Tensor):
+            return self._renamed(value)
+        fields = self._tensors.get(value)
+        if fields is None:
+            fields = self._tensors[value] = self._renamed(value)
+        return fields
+
+    def _renamed(self, value: Type) -> dict[str, Any]:
+        fields: dict[str, Any] = _fields(value)
+        _rename_dims(fields, self.rename)
+        return fields
 
     def rename(self, dim: str) -> str:
+        """A dimension's text with every symbol numbered."""
         if not _EXPRESSION.fullmatch(dim) or not _SYMBOL.search(dim):
             return self._number(dim)
         return _SYMBOL.sub(lambda match: self._number(match.group()), dim)
