@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from signature_strategies import signatures
 from trimtab.errors import SignatureError
-from trimtab.signature.document import MAX_DOCUMENT_BYTES, decode_document, document_of, encode_document, is_document
+from trimtab.signature.document import (
+    MAX_DOCUMENT_BYTES,
+    decode_document,
+    decode_if_document,
+    document_of,
+    encode_document,
+)
 from trimtab.signature.model import Signature
 from trimtab.signature.schema import SCHEMA_FILE, document_schema, document_schema_text
 
@@ -25,8 +31,8 @@ PLAIN = {"input_names": ["b", "a"], "output_names": ["score"]}
 @given(signatures(), st.sampled_from([None, 2]))
 def test_round_trip(signature: Signature, indent: int | None) -> None:
     data = encode_document(signature, indent=indent)
-    assert is_document(data)
     assert decode_document(data) == signature
+    assert decode_if_document(data) == signature
 
 
 @given(signatures())
@@ -53,6 +59,13 @@ def test_a_plain_module_info_gives_names_in_order() -> None:
     assert signature.input_names == ("b", "a")
     assert signature.output_names == ("score",)
     assert signature.allowlist == {"a", "b"}
+
+
+def test_metadata_of_somebody_else_is_no_document() -> None:
+    assert decode_if_document(b'{"z": 1}') is None
+    assert decode_if_document(b'{"input_names": ["x"]}') is None
+    with pytest.raises(SignatureError, match="NaN"):
+        decode_if_document(b'{"z": NaN}')
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.registry import find_format
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
-from trimtab.signature.document import FILE_NAME, decode_document, is_document
+from trimtab.signature.document import FILE_NAME, decode_if_document
 from trimtab.source.bytes import ByteSource, LocalFile
 
 if TYPE_CHECKING:
@@ -78,11 +78,12 @@ def _declared(format_: Format, source: ByteSource) -> tuple[Signature | None, st
         return None, ""
     where = f"{source.name}: {FILE_NAME}"
     try:
-        if not is_document(data):
-            return None, f"the embedded {FILE_NAME} lacks input_names or output_names and is ignored"
-        return decode_document(data, where), ""
+        document = decode_if_document(data, where)
     except SignatureError as failure:
         raise as_artifact_error(failure, where) from None
+    if document is None:
+        return None, f"the embedded {FILE_NAME} lacks input_names or output_names and is ignored"
+    return document, ""
 
 
 def _noted(signature: Signature, note: str) -> Signature:

@@ -159,7 +159,7 @@ class _Symbols:
         self._tensors: dict[Tensor, dict[str, Any]] = {}
 
     def type(self, value: Type) -> dict[str, Any]:
-        """The fields of a type with its symbols numbered. Hundreds of inputs share a few tensor types: each is done once.
+        """The fields of a type with its symbols numbered. Hundreds of inputs share a few: each is done once.
 
         Only tensors are kept, for literals compare as Python values do: 1 equals True, and their JSON does not.
         """

@@ -59,11 +59,6 @@ def encode_document(signature: Signature, *, indent: int | None = None) -> bytes
     return data if indent is None else msgspec.json.format(data, indent=indent)
 
 
-def is_document(data: bytes) -> bool:
-    """Whether JSON bytes are an object with both keys of a signature document; SignatureError if not strict JSON."""
-    return _has_both_keys(_parse(data, ""))
-
-
 def decode_document(data: bytes, where: str = "") -> Signature:
     """Read a signature document, ours or a plain `module_info.json`.
 
@@ -79,6 +74,19 @@ def decode_document(data: bytes, where: str = "") -> Signature:
             if isinstance(value, dict)
             else type(value).__name__,
         )
+    return _from_value(value, where)
+
+
+def decode_if_document(data: bytes, where: str = "") -> Signature | None:
+    """Read JSON that may be a signature document: None where it lacks one of the two keys, and is somebody else's.
+
+    Raises SignatureError as `decode_document` does for everything else.
+    """
+    value = _parse(data, where)
+    return _from_value(value, where) if _has_both_keys(value) else None
+
+
+def _from_value(value: dict[str, Any], where: str) -> Signature:
     if "document_version" not in value:
         return _from_names(value, where)
     return _from_document(value, where)
