@@ -6,6 +6,15 @@ import asyncio
 import os
 import signal
 
+SAY_SO_S = 0.5
+"""How long a server that stops tells callers to go elsewhere before it closes.
+
+A gRPC server that closes at once answers what arrives at that moment with a bare CANCELLED.
+"""
+
+LAST_ANSWERS_S = 1.0
+"""How long answers that are ready may take to leave a server that closes."""
+
 
 def stop_event() -> asyncio.Event:
     """An event of the running loop that is set by the first SIGTERM or SIGINT.

@@ -159,6 +159,10 @@ def test_a_bundle_that_turns_bad_leaves_the_last_good_one_in_force(
     [
         (("--repository", "{tmp}/none"), "expected a model repository"),
         (("--repository", "{tmp}/models", "--bundle", "{tmp}/none.json"), "none.json"),
+        (
+            ("--repository", "{tmp}/models", "--bundle", "{tmp}/models/ranker/1/model.onnx"),
+            "model.onnx: expected UTF-8",
+        ),
         (("--repository", "{tmp}/models", "--tls-cert", "{tmp}/cert.pem"), "--tls-cert and --tls-key together"),
     ],
 )

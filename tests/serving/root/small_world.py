@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,12 +37,13 @@ ITEMS = [f"p{number}" for number in range(40)]
 
 
 class World:
-    """A feature source with seeded values that remembers what it was asked, and can be told to fail."""
+    """A feature source with seeded values that remembers what it was asked, and can be told to fail or to hang."""
 
     def __init__(self) -> None:
         self.views = {view.name: view for view in (ITEM, SHOP, USER)}
         self.asked: list[tuple[str, tuple[str, ...], frozenset[str]]] = []
         self.down: dict[str, Exception] = {}
+        self.slow: dict[str, threading.Event] = {}
         random = np.random.default_rng(1)
         keys = {"item": ITEMS, "shop": ITEMS[:30], "user": ["u1"]}
         self.table: dict[str, dict[str, dict[str, Any]]] = {
@@ -56,6 +58,8 @@ class World:
         self.asked.append((view, tuple(keys), frozenset(features)))
         if view in self.down:
             raise self.down[view]
+        if view in self.slow:
+            self.slow[view].wait(30)
         rows = [self.table[view][key] for key in keys if key in self.table[view]]
         specs = {it.name: it for it in self.views[view].features}
         columns = {
@@ -117,7 +121,7 @@ async def root_over(
             bundles={"ranking": path} if bundle is not None else {},
             grpc_port=0,
             http_port=0,
-            **{"deadline_s": 5.0, "poll_interval_s": 0.05, **settings},
+            **{"deadline_s": 5.0, "poll_interval_s": 0.05, "grace_s": 0.05, **settings},
         ),
         source,
     )

@@ -266,6 +266,31 @@ def test_sigterm_lets_requests_in_flight_finish_and_refuses_new_ones(real: RealW
     asyncio.run(main())
 
 
+def test_whoever_asks_during_a_stop_is_answered_or_told_to_go_elsewhere(real: RealWorld, leaf: ServerProcess) -> None:
+    codes: set[grpc.StatusCode] = set()
+
+    async def ask(address: str) -> None:
+        client = Client(address)
+        try:
+            while True:
+                for result in (await client.score("price")).results:
+                    assert scores_of(result)
+        except grpc.aio.AioRpcError as refusal:
+            codes.add(refusal.code())
+        await client.close()
+
+    async def main() -> None:
+        with real.root([leaf.grpc]) as root:
+            asks = [asyncio.create_task(ask(root.grpc)) for _ in range(16)]
+            await asyncio.sleep(0.1)
+            root.terminate()
+            await asyncio.gather(*asks)
+            assert await asyncio.to_thread(root.wait, 10) == 0
+
+    asyncio.run(main())
+    assert codes == {grpc.StatusCode.UNAVAILABLE}
+
+
 def test_a_slow_leaf_is_given_up_at_the_deadline_and_the_fast_one_answers(real: RealWorld, leaf: ServerProcess) -> None:
     async def main() -> None:
         slow = await ScriptedLeaf({"slow": ScriptedModel(("price",), delay_s=30)}).start()

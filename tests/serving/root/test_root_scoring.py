@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,20 @@ def test_a_feature_view_that_is_down_costs_the_models_that_need_it(tmp_path: Pat
             assert scores_of(price)
             world.down.clear()
             assert scores_of((await client.score("ctr")).results[0])
+
+    run(test)
+
+
+def test_a_feature_view_that_hangs_costs_the_models_that_need_it_and_half_of_the_deadline(tmp_path: Path) -> None:
+    async def test(leaf: ScriptedLeaf, world: World) -> None:
+        hangs = threading.Event()
+        world.slow["user"] = hangs
+        async with root_over(tmp_path, world, [leaf], BUNDLE) as client:
+            ctr, price = (await client.score("ctr", "price", deadline_ms=400)).results
+            hangs.set()
+            assert ctr.error.code == "UNAVAILABLE"
+            assert "did not answer within" in ctr.error.message
+            assert scores_of(price) == world.expected(["price"], ITEMS[:8])
 
     run(test)
 

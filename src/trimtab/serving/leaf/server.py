@@ -16,6 +16,7 @@ from trimtab.serving.leaf.admission import Admission
 from trimtab.serving.leaf.digests import BundleDigests
 from trimtab.serving.leaf.loader import ModelLoader
 from trimtab.serving.leaf.scoring import Scorer
+from trimtab.serving.shutdown import LAST_ANSWERS_S, SAY_SO_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,11 +99,10 @@ class LeafServer:
         if self._following:
             self._following.cancel()
         grace = self.settings.grace_s
-        # The faces stay open for a moment and while the work in flight ends: who calls meanwhile is told in words to go
-        # elsewhere. A gRPC server that closes at once answers what arrives at that moment with a bare CANCELLED.
-        await asyncio.sleep(min(_SAY_SO_S, grace))
+        # The faces stay open for a moment and while the work in flight ends: who calls meanwhile is told in words.
+        await asyncio.sleep(min(SAY_SO_S, grace))
         drained = await self._admission.drained(grace)
-        await self._grpc.stop(_LAST_ANSWERS_S)
+        await self._grpc.stop(LAST_ANSWERS_S)
         if not drained:
             log.warning("%d requests were still in flight after %g s", self._admission.in_flight, grace)
         if self._http:
@@ -189,13 +189,6 @@ class LeafServer:
 
     async def _refresh(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._loading, self._loader.refresh)
-
-
-_SAY_SO_S = 0.5
-"""How long callers are told that the leaf stops before it does."""
-
-_LAST_ANSWERS_S = 1.0
-"""How long answers that are scored already may take to leave."""
 
 
 def _unbindable(what: str, address: str, flag: str) -> TrimtabError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,18 @@ class Admission:
             self._in_flight -= 1
             self._metrics.in_flight.dec()
 
+    async def drained(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight. False when something still is after `timeout_s` seconds."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self._in_flight:
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return True
+
     def _refusal(self, code: str, message: str) -> RefusedRequest:
         self._metrics.refused.labels(code).inc()
         return RefusedRequest(code, message)
+
+
+_LOOK_AGAIN_S = 0.01

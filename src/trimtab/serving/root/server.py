@@ -28,6 +28,7 @@ from trimtab.serving.root.leaves import LeafAddress, Leaves
 from trimtab.serving.root.planning import Planner
 from trimtab.serving.root.scoring import Scorer
 from trimtab.serving.root.service import ScoreService
+from trimtab.serving.shutdown import LAST_ANSWERS_S, SAY_SO_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,7 @@ class RootServer:
         elif settings.compression != "none":
             raise TrimtabError(where="--compression", expected="none or lz4", got=repr(settings.compression))
         self.settings = settings
+        self._listening = False
         self.grpc_address = ""
         self.http_address = ""
         self.cache = FeatureCache(
@@ -127,6 +129,7 @@ class RootServer:
             await self._start_grpc(scorer)
             await self._start_http(scorer)
             self.watcher.start()
+            self._listening = True
         except BaseException:
             await self.stop()
             raise
@@ -134,6 +137,10 @@ class RootServer:
     async def stop(self) -> None:
         """Take no new requests, answer those in flight for up to `grace_s`, then let go of everything."""
         self._admission.open = False
+        if self._listening:  # for a moment and while requests are answered, so that who calls is told in words
+            await asyncio.sleep(min(SAY_SO_S, self.settings.grace_s))
+            if not await self._admission.drained(self.settings.grace_s):
+                _log.warning("requests were still in flight after %g s", self.settings.grace_s)
         await self._exits.aclose()
 
     async def _start_grpc(self, scorer: Scorer) -> None:
@@ -145,7 +152,7 @@ class RootServer:
                 ("grpc.so_reuseport", 0),
             ]
         )
-        self._exits.push_async_callback(server.stop, settings.grace_s)
+        self._exits.push_async_callback(server.stop, LAST_ANSWERS_S)
         service = ScoreService(scorer, self._admission, settings.deadline_s)
         server.add_generic_rpc_handlers((service.handler(),))
         address = f"{_bracketed(settings.host)}:{settings.grpc_port}"
@@ -163,7 +170,7 @@ class RootServer:
         settings = self.settings
         face = HttpFace(scorer, self._admission, self.loader, self.metrics, settings.deadline_s)
         application = face.application(settings.max_message_bytes)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=settings.grace_s)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=LAST_ANSWERS_S)
         self._exits.push_async_callback(runner.cleanup)
         await runner.setup()
         context = settings.tls.ssl_context() if settings.tls else None
