@@ -23,6 +23,8 @@ def make(folder: Path) -> dict[str, Path]:
         "changed_inputs": _save(ranker(offset=0, more_input="clicks"), folder / "changed_inputs.onnx"),
         "half": _save(half(), folder / "half.onnx"),
         "spin": _save(spin(), folder / "spin.onnx"),
+        "every_datatype": _save(identity(["batch", 2]), folder / "every_datatype.onnx"),
+        "every_scalar": _save(identity([]), folder / "every_scalar.onnx"),
     }
     return made | torch_models(folder)
 
@@ -91,6 +93,31 @@ def half() -> Any:
     return _model(nodes, inputs, [helper.make_tensor_value_info("twice", FLOAT16, ["batch"])], [])
 
 
+EVERY = {
+    "BOOL": TensorProto.BOOL,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": INT64,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "FP16": FLOAT16,
+    "FP32": FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": STRING,
+}
+
+
+def identity(shape: list[Any]) -> Any:
+    """One input and one output of each datatype, equal: `in_FP32` and `out_FP32`, and so on."""
+    nodes = [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in EVERY]
+    inputs = [helper.make_tensor_value_info(f"in_{name}", type_, shape) for name, type_ in EVERY.items()]
+    outputs = [helper.make_tensor_value_info(f"out_{name}", type_, shape) for name, type_ in EVERY.items()]
+    return _model(nodes, inputs, outputs, [])
+
+
 def spin() -> Any:
     """score = x + turns, counted up one by one: a request says itself how long it takes (some microseconds a turn)."""
     body = helper.make_graph(
@@ -121,7 +148,7 @@ def spin() -> Any:
 def torch_models(folder: Path) -> dict[str, Path]:
     """TorchScript and torch.export models with nested and optional arguments."""
     import torch
-    from torch_modules import Nested, Scripted
+    from torch_modules import Nested, Scripted, Twice
 
     scripted = folder / "scripted.pt"
     torch.jit.script(Scripted().eval()).save(str(scripted))
@@ -139,7 +166,10 @@ def torch_models(folder: Path) -> dict[str, Path]:
     )
     exported = folder / "exported.pt2"
     torch.export.save(program, str(exported))
-    return {"scripted": scripted, "exported": exported}
+    brain = folder / "brain.pt2"
+    halves = torch.ones(3, 2, dtype=torch.bfloat16)
+    torch.export.save(torch.export.export(Twice().eval(), (halves,), dynamic_shapes=({0: batch},)), str(brain))
+    return {"scripted": scripted, "exported": exported, "brain": brain}
 
 
 def _model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: list[Any]) -> Any:

@@ -35,3 +35,10 @@ class Keyed(torch.nn.Module):
     def forward(self, feats: dict[str, Tensor]) -> dict[str, Tensor]:
         score = feats["user.age"] + feats["item.ids"].sum(1, keepdim=True).float()
         return {"score": score, "double": score * 2}
+
+
+class Twice(torch.nn.Module):
+    """Keeps the dtype of what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x

@@ -20,6 +20,9 @@ DEPLOYED = [
     ("scripted", "scripted", 1),
     ("exported", "exported", 1),
     ("spin", "spin", 1),
+    ("every_datatype", "every_datatype", 1),
+    ("every_scalar", "every_scalar", 1),
+    ("brain", "brain", 1),
 ]
 
 

@@ -6,9 +6,11 @@ usage: triton_script.py GRPC HTTP   prints one JSON object: check -> null, or th
 from __future__ import annotations
 
 import json
+import queue
 import sys
 import traceback
 
+import ml_dtypes
 import numpy as np
 import tritonclient.grpc as tgrpc
 import tritonclient.http as thttp
@@ -22,11 +24,27 @@ INPUTS = {
     "country": np.array([b"no", b"se", "københavn".encode()], dtype=object),
 }
 SCORE = INPUTS["user_age"] + INPUTS["item_id"][:, None].astype(np.float32) + INPUTS["emb"].sum(1, keepdims=True)
+EVERY = {
+    "BOOL": np.bool_,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+    "BYTES": object,
+}
 DATATYPES = {"user_age": "FP32", "item_id": "INT64", "emb": "FP32", "country": "BYTES"}
 
 
 class Faces:
     def __init__(self, grpc_address: str, http_address: str) -> None:
+        self.http_address = http_address
         self.grpc = tgrpc.InferenceServerClient(grpc_address)
         self.http = thttp.InferenceServerClient(http_address)
         self.both = ((tgrpc, self.grpc), (thttp, self.http))
@@ -152,6 +170,96 @@ def check_infer_half(faces):
         value = kind.InferInput("x", [3], "FP16")
         value.set_data_from_numpy(x)
         assert client.infer("half", [value]).as_numpy("twice").tolist() == (x + x).tolist()
+
+
+def check_infer_bfloat16(faces):
+    x = np.array([[0.5, -2], [3, 1e30]], ml_dtypes.bfloat16)
+    for kind, client in faces.both:
+        value = kind.InferInput("x", [2, 2], "BF16")
+        value.set_data_from_numpy(x)
+        answer = client.infer("brain", [value])
+        (name,) = [output["name"] for output in faces.http.get_model_metadata("brain")["outputs"]]
+        assert answer.as_numpy(name).astype(np.float32).tolist() == (x + x).astype(np.float32).tolist()
+    outputs = [thttp.InferRequestedOutput(name, binary_data=False)]
+    response = faces.http.infer("brain", [value], outputs=outputs).get_response()
+    assert response["outputs"][0]["data"] == (x + x).astype(np.float32).ravel().tolist()
+
+
+def every_datatype(shape):
+    made = {}
+    for name, dtype in EVERY.items():
+        if dtype is object:
+            array = np.empty(shape, object)
+            array[...] = b"a\0\xc3\xa6"
+        elif np.dtype(dtype).kind in "iu":
+            array = np.full(shape, np.iinfo(dtype).max, dtype)
+        else:
+            array = np.ones(shape, dtype)
+        made[name] = array
+    return made
+
+
+def check_every_datatype_batch_and_rank(faces):
+    for model, shape in (("every_datatype", (3, 2)), ("every_datatype", (0, 2)), ("every_scalar", ())):
+        arrays = every_datatype(shape)
+        for kind, client in faces.both:
+            inputs = []
+            for name, array in arrays.items():
+                inputs.append(kind.InferInput(f"in_{name}", list(shape), name))
+                inputs[-1].set_data_from_numpy(array)
+            answer = client.infer(model, inputs)
+            for name, array in arrays.items():
+                got = answer.as_numpy(f"out_{name}")
+                assert (got.dtype, got.shape, got.tolist()) == (array.dtype, array.shape, array.tolist()), name
+
+
+def check_every_datatype_that_json_carries(faces):
+    for model, shape in (("every_datatype", (3, 2)), ("every_datatype", (0, 2)), ("every_scalar", ())):
+        arrays = every_datatype(shape)
+        inputs, outputs = [], []
+        for name, array in arrays.items():
+            inputs.append(thttp.InferInput(f"in_{name}", list(shape), name))
+            inputs[-1].set_data_from_numpy(array, binary_data=name == "FP16")  # the client's rule, not the leaf's
+            outputs.append(thttp.InferRequestedOutput(f"out_{name}", binary_data=False))
+        answer = faces.http.infer(model, inputs, outputs=outputs)
+        for name, array in arrays.items():
+            expected = [it.decode() for it in array.ravel()] if array.dtype == object else array.ravel().tolist()
+            assert answer.as_numpy(f"out_{name}").ravel().tolist() == expected, name
+
+
+def check_large_batch(faces):
+    rows = 200_000
+    for kind, client in faces.both:
+        x = kind.InferInput("x", [rows], "FP16")
+        x.set_data_from_numpy(np.ones(rows, np.float16))
+        assert client.infer("half", [x]).as_numpy("twice").sum(dtype=np.int64) == 2 * rows
+
+
+def check_many_at_once(faces):
+    over_http = thttp.InferenceServerClient(faces.http_address, concurrency=8)
+    asked = [over_http.async_infer("ranker", inputs_for(thttp), request_id=str(number)) for number in range(32)]
+    for number, future in enumerate(asked):
+        answer = future.get_result()
+        assert answer.get_response()["id"] == str(number)
+        assert np.array_equal(answer.as_numpy("score"), SCORE + np.float32(100))
+    answers = queue.Queue()
+    for _ in range(32):
+        faces.grpc.async_infer("ranker", inputs_for(tgrpc), lambda result, error: answers.put((result, error)))
+    for _ in range(32):
+        result, error = answers.get(timeout=30)
+        assert error is None
+        assert np.array_equal(result.as_numpy("score"), SCORE + np.float32(100))
+
+
+def check_wrong_datatype(faces):
+    for (kind, client), status in zip(faces.both, ("INVALID_ARGUMENT", "400"), strict=True):
+        arrays = {**INPUTS, "user_age": INPUTS["user_age"].astype(np.float64)}
+        inputs = inputs_for(kind, arrays | {"user_age": INPUTS["user_age"]})
+        inputs[0] = kind.InferInput("user_age", [ROWS, 1], "FP64")
+        inputs[0].set_data_from_numpy(arrays["user_age"])
+        refused(client.infer, "ranker", inputs, status=status, text="expected float32 [batch, 1], got FP64 [3, 1]")
+        refused(client.infer, "ranker", [], status=status, text="is missing")
+        refused(client.infer, "ranker", inputs_for(kind) * 2, status=status, text="several")
 
 
 def check_requested_outputs(faces):
