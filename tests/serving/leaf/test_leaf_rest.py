@@ -68,6 +68,18 @@ def test_a_header_length_that_cannot_be_is_refused(leaf: ServerProcess, length: 
     assert ask(leaf, "/v2/models/ranker/infer", b'{"inputs":[]}', **headers)[0] == 400
 
 
+def test_a_body_that_is_no_request_counts_as_a_failure_of_its_model(leaf: ServerProcess) -> None:
+    def refused() -> float:
+        with urllib.request.urlopen(f"http://{leaf.http}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        sample = 'trimtab_leaf_refused_total{model="scripted",version="1",reason="conversion"} '
+        return sum(float(line.removeprefix(sample)) for line in lines if line.startswith(sample))
+
+    before = refused()
+    assert ask(leaf, "/v2/models/scripted/infer", b"{")[0] == 400
+    assert refused() == before + 1
+
+
 def test_a_body_that_is_not_what_its_encoding_says_is_the_callers_fault(leaf: ServerProcess) -> None:
     status, answer = ask(leaf, "/v2/models/ranker/infer", b"not gzip", **{"Content-Encoding": "gzip"})
     assert status == 400

@@ -96,7 +96,7 @@ class RestFace:
     async def _infer(self, request: web.Request) -> web.Response:
         model = self._scorer.find(*_named(request))
         body = await request.read()
-        length = _header_length(request)
+        length = request.headers.get(HEADER_LENGTH)
         # JSON takes some 7 ms per MB. A small body is read here: a thread costs more than it does.
         if len(body) <= _MOST_BYTES_ON_THE_LOOP:
             parsed, payload = _read(model, body, length)
@@ -116,9 +116,13 @@ class RestFace:
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
-def _read(model: ServedModel, body: bytes, header_length: int | None) -> tuple[RestRequest, bytes]:
-    parsed, binary = decode_body(body, header_length)
-    return parsed, infer_payload(parsed, binary, model.name, str(model.version), model.signature.allowlist)
+def _read(model: ServedModel, body: bytes, length: str | None) -> tuple[RestRequest, bytes]:
+    try:
+        parsed, binary = decode_body(body, None if length is None else _header_length(length))
+        return parsed, infer_payload(parsed, binary, model.name, str(model.version), model.signature.allowlist)
+    except ConversionError as error:
+        model.metrics.failed(status_of(error).reason)
+        raise
 
 
 @web.middleware
@@ -152,10 +156,7 @@ def _named(request: web.Request) -> tuple[str, str]:
     return request.match_info["name"], request.match_info.get("version", "")
 
 
-def _header_length(request: web.Request) -> int | None:
-    text = request.headers.get(HEADER_LENGTH)
-    if text is None:
-        return None
+def _header_length(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise ConversionError(where=HEADER_LENGTH, expected="the length of the JSON in bytes", got=repr(text)[:100])
     return int(text)
