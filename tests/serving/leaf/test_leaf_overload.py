@@ -28,7 +28,7 @@ SECONDS = 1_000_000
 def narrow_leaf(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One engine thread, one place in the queue, messages of at most 1 MiB."""
     folder = tmp_path_factory.mktemp("narrow")
-    for model in ("spin", "ranker"):
+    for model in ("spin", "ranker", "half"):
         deploy(artifacts[model], folder / "models", model, 1)
     flags = ("--engine-threads", "1", "--queue", "1", "--max-message-bytes", str(1 << 20))
     with leaf_process(folder / "models", *flags, folder=folder) as process:
@@ -128,6 +128,18 @@ def test_an_oversized_message_is_refused_and_says_why(narrow_leaf: ServerProcess
     assert too_large.value.code == 413
     assert "--max-message-bytes" in json.load(too_large.value)["error"]
     assert narrow.infer("ranker", ranker_inputs()).outputs
+
+
+def test_an_answer_that_is_too_large_is_refused_and_says_why(narrow_leaf: ServerProcess, narrow: OipClient) -> None:
+    elements = (1 << 20) // 2
+    while len(payload := infer_request("half", {"x": np.ones(elements, np.float16)}).SerializeToString()) > 1 << 20:
+        elements -= 1
+    with pytest.raises(grpc.RpcError) as refused:
+        narrow.send(payload)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "the answer of half:1 is too large" in refused.value.details()
+    assert count(narrow_leaf.http, 'trimtab_leaf_refused_total{model="half",version="1",reason="answer_size"}') == 1
+    assert "Traceback" not in narrow_leaf.log_text()
 
 
 def test_64_clients_each_get_their_own_scores(leaf: ServerProcess) -> None:

@@ -33,6 +33,10 @@ class UnsupportedEncodingError(TrimtabError):
     """The request's payload has an encoding that this leaf does not have."""
 
 
+class AnswerTooLargeError(TrimtabError):
+    """The scores do not fit into one message."""
+
+
 class Status(NamedTuple):
     """A reason as gRPC's status name, as an HTTP status, and as the `reason` label of the metrics."""
 
@@ -73,6 +77,7 @@ _STATUSES: dict[type[TrimtabError], Status] = {
     MissingExtraError: Status("UNIMPLEMENTED", 415, "encoding"),
     UnknownModelError: Status("NOT_FOUND", 404, "unknown_model"),
     OverloadedError: Status("RESOURCE_EXHAUSTED", 429, "overload"),
+    AnswerTooLargeError: Status("RESOURCE_EXHAUSTED", 413, "answer_size"),
     DeadlinePassedError: Status("DEADLINE_EXCEEDED", 504, "deadline"),
     NotReadyError: Status("UNAVAILABLE", 503, "not_ready"),
     EngineFailedError: Status("INTERNAL", 500, "engine"),

@@ -18,6 +18,7 @@ from trimtab.serving.compression import LZ4, PAYLOAD_ENCODING, decompress
 from trimtab.serving.leaf.answers import model_infer_response
 from trimtab.serving.leaf.metadata import EXTENSIONS, SERVER_NAME, SERVER_VERSION, model_metadata
 from trimtab.serving.leaf.refusals import (
+    AnswerTooLargeError,
     NotReadyError,
     UnknownModelError,
     UnsupportedEncodingError,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trimtab.serving.leaf.models import ModelTable
-    from trimtab.serving.leaf.scoring import Scorer
+    from trimtab.serving.leaf.scoring import Scorer, Scores
 
 
 class InferenceService:
@@ -62,11 +63,24 @@ class InferenceService:
                 raise ConversionError(expected="a serialized inference.ModelInferRequest", got="malformed bytes")
             model = self._scorer.find(named[0].decode("utf-8", "replace"), named[1].decode("utf-8", "replace"))
             remaining = context.time_remaining()
-            answer = await self._scorer.score(model, payload, model_infer_response, remaining_s=remaining)
+            answer = await self._scorer.score(model, payload, self._encode, remaining_s=remaining)
         except TrimtabError as error:
             await _abort(context, error, model.headers if model else ())
         await context.send_initial_metadata(answer.model.headers)
         return answer.body
+
+    def _encode(self, scores: Scores) -> bytes:
+        body = model_infer_response(scores)
+        if (
+            len(body) > self._max_message_bytes
+        ):  # gRPC would refuse it too, with a traceback and after a success was counted
+            raise AnswerTooLargeError(
+                f"the answer of {scores.model} is too large",
+                expected=f"at most {self._max_message_bytes} bytes",
+                got=f"{len(body)}",
+                hint="Ask for fewer candidates or outputs at once, or raise --max-message-bytes.",
+            )
+        return body
 
     async def _plain(self, payload: bytes, context: Any) -> bytes:
         """The payload as it was before the sender compressed it."""

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from trimtab.bundles.loader import BundleLoader
     from trimtab.observing.root_metrics import RootMetrics
     from trimtab.serving.root.admission import Admission
+    from trimtab.serving.root.request import ScoreCall
     from trimtab.serving.root.scoring import ModelScore, Scorer
 
 _log = logging.getLogger(__name__)
 
+_MOST_BYTES_ON_THE_LOOP = 1 << 16
 _STATUS = {"RESOURCE_EXHAUSTED": 429, "UNAVAILABLE": 503}
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -58,12 +60,11 @@ class HttpFace:
         try:
             with self._admission.admit():
                 try:
-                    document = msgspec.json.decode(await request.read())
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-                    raise ConversionError("the body is not JSON", got=str(problem)) from problem
+                    body = await request.read()
                 except web.RequestPayloadError as problem:
                     raise ConversionError("the body cannot be read", got=" ".join(str(problem).split())) from problem
-                call = call_from_json(document)
+                small = len(body) <= _MOST_BYTES_ON_THE_LOOP  # a thread costs more than reading a small one
+                call = _read(body) if small else await asyncio.to_thread(_read, body)
                 seconds = call.deadline_ms / 1e3 if call.deadline_ms else self._deadline_s
                 scores = await self._scorer.score(call, time.monotonic() + seconds)
         except RefusedRequest as refusal:
@@ -101,6 +102,14 @@ class HttpFace:
     async def _render_metrics(self, _: web.Request) -> web.Response:
         text = await asyncio.to_thread(self._metrics.render)
         return web.Response(body=text, headers={"Content-Type": _METRICS_TYPE})
+
+
+def _read(body: bytes) -> ScoreCall:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise ConversionError("the body is not JSON", got=str(problem)) from problem
+    return call_from_json(document)
 
 
 @web.middleware
