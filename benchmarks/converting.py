@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from payloads import kept_sets, payload
@@ -28,11 +28,7 @@ from trimtab.signature.types import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from timing import arguments, least_us
 
-if TYPE_CHECKING:
-    pass
-
 BATCH = 64
-BUDGET_US = {"a, 250 of 1000": 120.0, "12 of 12": 15.0}
 
 
 def signature_of(request: bytes, wanted: list[str]) -> Signature:
@@ -85,7 +81,7 @@ def measure() -> list[dict[str, Any]]:
         converting = least_us(lambda c=converter, r=request: c.from_request(r))
         protobuf = least_us(lambda r=request, d=dtypes: with_protobuf(r, d))
         row = {"case": case, "bytes": len(request), "converter_us": converting, "protobuf_us": protobuf}
-        rows.append({**row, "protobuf_ratio": protobuf / converting, "budget_us": BUDGET_US.get(case)})
+        rows.append({**row, "protobuf_ratio": protobuf / converting})
     repeated = scalars(250)
     converter = FeatureConverter(signature_of(repeated, names))
     once = scalars(250, once=125)
@@ -98,14 +94,13 @@ def measure() -> list[dict[str, Any]]:
 def main() -> None:
     given = arguments(__doc__)
     rows = measure()
-    print(f"{'request':22}{'bytes':>12}{'converter':>14}{'peer':>34}{'budget':>10}")
+    print(f"{'request':22}{'bytes':>12}{'converter':>14}{'peer':>34}")
     for row in rows:
         if "protobuf_us" in row:
             peer = f"protobuf {row['protobuf_us']:.0f} us ({row['protobuf_ratio']:.1f}x)"
         else:
             peer = f"all per row {row['repeated_us']:.0f} us, {row['repeated_bytes']:,} B"
-        budget = f"{row['budget_us']:.0f} us" if row.get("budget_us") else ""
-        print(f"{row['case']:22}{row['bytes']:>12,}{row['converter_us']:>11.1f} us{peer:>34}{budget:>10}")
+        print(f"{row['case']:22}{row['bytes']:>12,}{row['converter_us']:>11.1f} us{peer:>34}")
     if given.json:
         figures = {"benchmark": "converting", "batch": BATCH, "rows": rows}
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
