@@ -34,6 +34,22 @@ def test_equals_what_sympy_prints(expression: sympy.Expr) -> None:
     assert str(text) == str(expression)
 
 
+terms = st.one_of(
+    symbols,
+    st.tuples(st.integers(2, 9), symbols).map(lambda it: it[0] * it[1]),
+    st.tuples(symbols, st.integers(-9, 9)).map(lambda it: it[0] + it[1]),
+    st.tuples(symbols, symbols).map(lambda it: it[0] * it[1]),
+)
+
+
+@given(st.lists(terms, min_size=2, max_size=4), st.sampled_from([functions.Max, functions.Min]))
+def test_the_largest_and_the_smallest_name_their_arguments_in_sympys_order(
+    arguments: list[sympy.Expr], function: type[sympy.Expr]
+) -> None:
+    expression = function(*arguments)
+    assert str(symbolic_text(sympy.srepr(expression), "model.json")) == str(expression)
+
+
 @given(expressions)
 def test_the_printed_form_is_taken_as_it_is(expression: sympy.Expr) -> None:
     assert str(symbolic_text(str(expression), "model.json")) == str(expression)

@@ -214,3 +214,21 @@ def test_a_package_of_compiled_code_alone_is_refused(tmp_path: Path) -> None:
         archive.writestr("compiled/data/aotinductor/model/code.wrapper.so", b"\x7fELF")
     with pytest.raises(RefusedArtifactError, match="compiled code"):
         read_signature(path)
+
+
+def test_the_loss_of_a_training_program_is_a_tensor(tmp_path: Path) -> None:
+    from torch.export.experimental import _export_forward_backward
+
+    class Loss(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            loss: torch.Tensor = self.linear(x).sum()
+            return loss
+
+    path = tmp_path / "model.pt2"
+    torch.export.save(_export_forward_backward(torch.export.export(Loss(), (X,))), path)
+    (output,) = read_signature(path).outputs
+    assert output.type == Tensor(DType.FLOAT32, ())

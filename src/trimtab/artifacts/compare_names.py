@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.artifacts.naming import Leaf
 from trimtab.errors import ContradictionError, SignatureError
 from trimtab.signature.dtypes import DType
@@ -19,7 +20,10 @@ from trimtab.signature.path import Key, Step, format_path, parse_path
 from trimtab.signature.types import Mapping, Sequence, Tensor, Type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping as AnyMapping
     from collections.abc import Sequence as AnySequence
+
+_MAX_PAIRS = 5_000_000
 
 _HINT = "Which one is right? Correct the names, or embed the derived signature: trimtab embed ARTIFACT --derive"
 
@@ -51,7 +55,10 @@ def _inputs(declared: AnySequence[Input], graph: Overload, where: str) -> tuple[
     if tensor := _tensor_of_columns(unnamed, len(others)):
         features = tuple(Feature(name=name, type=Tensor()) for name in others)
         return (*(_renamed(matched[name], name) for name in matched), replace(tensor, features=features))
-    entries = {name: _entry(name, unnamed) for name in others}
+    holders = [it for it in unnamed if _is_open(it)]
+    check_count(len(holders) * len(others), _MAX_PAIRS, "pairs of a name and a dict argument", where)
+    seen = {it.call_path: {feature.name: feature for feature in it.features} for it in holders}
+    entries = {name: _entry(name, holders, seen) for name in others}
     entered = {_root(entry) for entry in entries.values() if entry}
     left = [it for it in unnamed if it.call_path not in entered]
     if None in entries.values() or any(it.presence is Presence.REQUIRED and not _is_open(it) for it in left):
@@ -73,15 +80,17 @@ def _tensor_of_columns(inputs: AnySequence[Input], count: int) -> Input | None:
     return required[0] if fits else None
 
 
-def _entry(name: str, unnamed: AnySequence[Input]) -> Input | None:
-    """The input that a name stands for inside of a dict argument, or None where no single dict can hold it."""
-    holders = [it for it in unnamed if _is_open(it)]
+def _entry(name: str, holders: AnySequence[Input], features: AnyMapping[str, AnyMapping[str, Feature]]) -> Input | None:
+    """The input that a name stands for inside of a dict argument, or None where no single dict can hold it.
+
+    holders: the dict arguments. features: what examples show of their entries, by path and key.
+    """
     prefixed = [it for it in holders if name.startswith(f"{it.name}.")]
     holder = prefixed[0] if prefixed else holders[0] if len(holders) == 1 else None
     if holder is None or not isinstance(holder.type, Mapping):
         return None
     key = name.removeprefix(f"{holder.name}.") if prefixed else name
-    seen = next((it for it in holder.features if it.name == key), None)
+    seen = features[holder.call_path].get(key)
     return Input(
         name=name,
         type=seen.type if seen else holder.type.value,
@@ -152,6 +161,7 @@ def _spellings(name: str, path: str) -> tuple[str, ...]:
 
 
 def _each_once(names: list[str], where: str) -> list[str]:
+    check_count(len(names), MAX_VALUES, "names", where)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ContradictionError(
@@ -161,8 +171,9 @@ def _each_once(names: list[str], where: str) -> list[str]:
 
 
 def _contradiction(graph: AnySequence[str], names: AnySequence[str], where: str) -> ContradictionError:
-    extra = [name for name in names if name not in graph]
-    lacking = [name for name in graph if name not in names]
+    stated, actual = frozenset(names), frozenset(graph)
+    extra = [name for name in names if name not in actual]
+    lacking = [name for name in graph if name not in stated]
     return ContradictionError(
         "the names in the document are not those of the artifact's graph",
         where=where,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trimtab.artifacts.limits import check_document
 from trimtab.errors import ArtifactError
 from trimtab.signature.document import MAX_DOCUMENT_BYTES, decode_document
 
@@ -26,7 +27,9 @@ def derive(source: ByteSource) -> Signature:
     """The signature that the document states. SignatureError where it is malformed."""
     if source.size > MAX_DOCUMENT_BYTES:
         raise ArtifactError(where=source.name, expected=f"at most {MAX_DOCUMENT_BYTES} bytes", got=str(source.size))
-    return decode_document(source.read(0, source.size), source.name)
+    data = source.read(0, source.size)
+    check_document(data, source.name)
+    return decode_document(data, source.name)
 
 
 def declared(source: ByteSource) -> None:

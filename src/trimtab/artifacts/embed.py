@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from trimtab.artifacts.compare import reconcile
+from trimtab.artifacts.limits import check_document
 from trimtab.artifacts.read import read_from
 from trimtab.artifacts.registry import find_format
 from trimtab.errors import ArtifactError, RefusedArtifactError
@@ -34,6 +35,7 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
     with LocalFile(name) as source:
         format_ = find_format(source)
         document = encode_document(_declared(_completed(signature, format_, source)))
+    check_document(document, f"{name}: the signature to embed")
     format_.embed(name, document)
     with LocalFile(name) as source:
         written = format_.declared(source)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
 from trimtab.signature.document import FILE_NAME, MAX_DOCUMENT_BYTES
 from trimtab.signature.dtypes import DType, dtype_of
@@ -40,7 +41,7 @@ _Span = tuple[int, int]
 
 # ModelProto
 _IR_VERSION, _PRODUCER_NAME, _PRODUCER_VERSION, _GRAPH, _OPSET, _METADATA = 1, 2, 3, 7, 8, 14
-_BEFORE_GRAPH = {1: VARINT, 2: BYTES, 3: BYTES, 4: BYTES, 5: VARINT, 6: BYTES, 8: BYTES, 14: BYTES}
+_BEFORE_GRAPH = {1: VARINT, 5: VARINT, **dict.fromkeys((2, 3, 4, 6, 8, 14, 20, 25, 26), BYTES)}
 # GraphProto
 _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 5, 11, 12, 15
 # TensorProto and SparseTensorProto
@@ -98,7 +99,7 @@ def declared(source: ByteSource) -> bytes | None:
             got=f"{len(documents)} times",
             hint="Readers differ on which one counts, so the model is refused. Write the model's metadata again.",
         )
-    return documents[0].value if documents else None
+    return documents[0].read(source) if documents else None
 
 
 def embed(path: str, document: bytes) -> None:
@@ -109,11 +110,16 @@ def embed(path: str, document: bytes) -> None:
 
 
 class Document(NamedTuple):
-    """One metadata entry that holds a signature document: where its field lies, and its value."""
+    """One metadata entry that holds a signature document: where its field lies, and where the value in it."""
 
     at: int
     end: int
-    value: bytes
+    value: _Span
+
+    def read(self, source: ByteSource) -> bytes:
+        """The document."""
+        start, end = self.value
+        return source.read(start, end - start)
 
 
 def document_fields(source: ByteSource) -> list[Document]:
@@ -127,7 +133,13 @@ def document_fields(source: ByteSource) -> list[Document]:
         key = entry.get(1)
         if key is None or key.end - key.start != len(FILE_NAME) or wire.text(key, limit=MAX_TEXT) != FILE_NAME:
             continue
-        value = wire.content(entry[2], limit=MAX_DOCUMENT_BYTES) if 2 in entry else b""
+        value = _span(wire, entry[2]) if 2 in entry else (field.end, field.end)
+        if value[1] - value[0] > MAX_DOCUMENT_BYTES:
+            raise ArtifactError(
+                where=f"{source.name}: {FILE_NAME}",
+                expected=f"at most {MAX_DOCUMENT_BYTES} bytes",
+                got=str(value[1] - value[0]),
+            )
         found.append(Document(field.at, field.end, value))
     return found
 
@@ -174,7 +186,7 @@ def _model_fields(wire: Wire) -> Iterator[WireField]:
             where=failure.where,
             expected=failure.expected,
             got=failure.got,
-            hint=hint if intact else failure.hint,
+            hint=failure.hint or (hint if intact else ""),
         ) from None
 
 
@@ -253,6 +265,8 @@ class _Graph:
             for field in self._wire.fields(*span):
                 if field.number in wanted:
                     wanted[field.number].append(_span(self._wire, field))
+        where = f"{self._wire.source.name}: graph"
+        check_count(len(self._inputs) + len(self._outputs), MAX_VALUES, "inputs and outputs", where)
 
     def inputs(self) -> Iterator[Input]:
         constants = self._initializer_names() if self._inputs else frozenset()

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from trimtab.artifacts.archive import TorchArchive, open_archive
+from trimtab.artifacts.limits import MAX_VALUES, check_count, check_json
 from trimtab.artifacts.naming import Leaf, input_names, output_names
 from trimtab.artifacts.pytree import leaf_paths, read_tree
 from trimtab.artifacts.symbolic import is_readable, symbolic_text
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 name = "pt2"
 
-MAX_PROGRAM_BYTES = 256 << 20
+MAX_PROGRAM_BYTES = 80 << 20
+"""Of one program, and of all: text that is read, of which little is decoded."""
 MAX_PROGRAMS = 64
 
 
@@ -60,9 +62,12 @@ def derive(source: ByteSource) -> Signature:
             hint="Compiled code does not name its inputs. Embed a signature: trimtab embed MODEL.pt2 --signature FILE",
         )
     entry_points, versions = [], set()
+    bytes_left = MAX_PROGRAM_BYTES
     for entry_name, path in programs.items():
         where = archive.place(path)
-        program = _decode(archive.read(path, limit=MAX_PROGRAM_BYTES), _PROGRAM, where)
+        data = archive.read(path, limit=bytes_left)
+        bytes_left -= len(data)
+        program = _decode(data, _PROGRAM, where)
         entry_points.append(EntryPoint(name=entry_name, overloads=(_overload(program, where),)))
         versions.add(program.torch_version)
     return Signature(
@@ -114,14 +119,6 @@ class _Limits(Struct):
     max_val: int | None = None
 
 
-class _Values(Struct):
-    """The graph's values by name. Each stays raw: of thousands, only the caller's are decoded."""
-
-    tensor_values: dict[str, Raw] = field(default_factory=dict)
-    sym_int_values: dict[str, Raw] = field(default_factory=dict)
-    custom_obj_values: dict[str, Raw] = field(default_factory=dict)
-
-
 class _Specs(Struct):
     input_specs: list[dict[str, Raw]]
     output_specs: list[dict[str, Raw]]
@@ -142,23 +139,32 @@ class _NamedTuple(Struct):
     field_names: list[str]
 
 
+class _TensorMeta(Struct):
+    dtype: int
+    sizes: Raw
+    layout: int = 7
+
+
+# What is Raw here is text still: it is counted before it becomes objects (`_part`).
+_NONE = Raw(b"{}")
+
+
+class _Graph(Struct):
+    tensor_values: Raw = _NONE
+    sym_int_values: Raw = _NONE
+
+
 class _GraphModule(Struct):
-    graph: _Values
-    signature: _Specs
-    module_call_graph: list[_Call]
-    treespec_namedtuple_fields: dict[str, _NamedTuple] = field(default_factory=dict)
+    graph: _Graph
+    signature: Raw
+    module_call_graph: Raw
+    treespec_namedtuple_fields: Raw = _NONE
 
 
 class _Program(Struct):
     graph_module: _GraphModule
-    range_constraints: dict[str, _Limits] = field(default_factory=dict)
+    range_constraints: Raw = _NONE
     torch_version: str = "2.4 or older"
-
-
-class _TensorMeta(Struct):
-    dtype: int
-    sizes: list[dict[str, Raw]]
-    layout: int = 7
 
 
 class _Expression(Struct):
@@ -179,13 +185,23 @@ class _User(Struct):
     arg: dict[str, Raw]
 
 
+class _Loss(Struct):
+    arg: Raw
+
+
 # Made once, when the module is imported: msgspec then evaluates the annotations above, and never while it reads a file.
 _PROGRAM = Decoder(_Program)
-_TENSOR_META = Decoder(_TensorMeta)
+_TENSORS = Decoder(dict[str, _TensorMeta])
+_SIZES = Decoder(list[dict[str, Raw]])
+_SPECS = Decoder(_Specs)
+_CALLS = Decoder(list[_Call])
+_NAMED_TUPLES = Decoder(dict[str, _NamedTuple])
+_LIMITS = Decoder(dict[str, _Limits])
 _EXPRESSION = Decoder(_Expression)
 _NAMED = Decoder(_Named)
 _CONSTANT_INPUT = Decoder(_ConstantInput)
 _USER = Decoder(_User)
+_LOSS = Decoder(_Loss)
 _UNION = Decoder(dict[str, Raw])
 _INTEGER = Decoder(int)
 _TEXT = Decoder(str)
@@ -206,6 +222,21 @@ def _decode(data: bytes | Raw, decoder: Decoder[_T], where: str) -> _T:
         ) from None
 
 
+def _part(data: Raw, decoder: Decoder[_T], where: str) -> _T:
+    """Decode a part of the program of which every item becomes an object."""
+    check_json(bytes(data), where)
+    return _decode(data, decoder, where)
+
+
+def _tensors(data: Raw, where: str) -> dict[str, _TensorMeta]:
+    """All tensors of the graph. Each has three members at least, so their number is bounded by that of colons."""
+    check_count(bytes(data).count(b":"), _MAX_TENSOR_MEMBERS, "members of tensors' descriptions", where)
+    return _decode(data, _TENSORS, where)
+
+
+_MAX_TENSOR_MEMBERS = 2_000_000
+
+
 def _overload(program: _Program, where: str) -> Overload:
     reader = _ProgramReader(program, where)
     return Overload(inputs=reader.inputs(), outputs=reader.outputs(), dimensions=reader.dimensions())
@@ -216,13 +247,16 @@ class _ProgramReader:
 
     def __init__(self, program: _Program, where: str) -> None:
         self._where = where
-        self._values = program.graph_module.graph
-        self._specs = program.graph_module.signature
-        self._limits = program.range_constraints
-        self._fields = {
-            key: value.field_names for key, value in program.graph_module.treespec_namedtuple_fields.items()
-        }
-        self._call = next((it.signature for it in program.graph_module.module_call_graph if not it.fqn), None)
+        module = program.graph_module
+        self._tensors = _tensors(module.graph.tensor_values, f"{where} at graph.tensor_values")
+        self._sym_ints = _part(module.graph.sym_int_values, _UNION, f"{where} at graph.sym_int_values")
+        self._specs = _part(module.signature, _SPECS, f"{where} at signature")
+        self._limits = _part(program.range_constraints, _LIMITS, f"{where} at range_constraints")
+        check_count(len(self._limits), MAX_VALUES, "symbolic sizes", f"{where} at range_constraints")
+        named_tuples = _part(module.treespec_namedtuple_fields, _NAMED_TUPLES, f"{where} at treespec_namedtuple_fields")
+        self._fields = {key: value.field_names for key, value in named_tuples.items()}
+        calls = _part(module.module_call_graph, _CALLS, f"{where} at module_call_graph")
+        self._call = next((it.signature for it in calls if not it.fqn), None)
 
     def inputs(self) -> tuple[Input, ...]:
         specs = [
@@ -230,6 +264,7 @@ class _ProgramReader:
             for kind, value in map(self._only, self._specs.input_specs)
             if kind in ("user_input", "constant_input")
         ]
+        check_count(len(specs), MAX_VALUES, "inputs", self._where)
         leaves = self._input_leaves(specs)
         names = input_names(leaves)
         return tuple(
@@ -238,10 +273,12 @@ class _ProgramReader:
 
     def outputs(self) -> tuple[Output, ...]:
         arguments = [
-            self._argument(value)
+            # A loss names its tensor without saying that it is one.
+            ("as_tensor", _decode(value, _LOSS, self._where).arg) if kind == "loss_output" else self._argument(value)
             for kind, value in map(self._only, self._specs.output_specs)
             if kind in ("user_output", "loss_output")
         ]
+        check_count(len(arguments), MAX_VALUES, "outputs", self._where)
         paths = self._steps(self._call.out_spec if self._call else None, "out_spec", len(arguments))
         leaves = [Leaf("", path) for path in paths]
         return tuple(
@@ -344,10 +381,9 @@ class _ProgramReader:
 
     def _tensor(self, name: str) -> Tensor | Sparse:
         where = f"{self._where} at graph.tensor_values.{name}"
-        raw = self._values.tensor_values.get(name)
-        if raw is None:
+        meta = self._tensors.get(name)
+        if meta is None:
             raise ArtifactError(where=where, expected="a tensor's dtype and sizes", got="no such value")
-        meta = _decode(raw, _TENSOR_META, where)
         dtype = dtype_of("torch_export", meta.dtype)
         if dtype is None:
             raise ArtifactError(
@@ -356,7 +392,9 @@ class _ProgramReader:
                 got=str(meta.dtype),
                 hint="Written by a newer torch? Embed a signature to be independent of it: trimtab embed MODEL.pt2",
             )
-        shape = tuple(self._dim(size, where) for size in meta.sizes)
+        sizes = _decode(meta.sizes, _SIZES, where)
+        check_count(len(sizes), _MAX_RANK, "dimensions", where)
+        shape = tuple(self._dim(size, where) for size in sizes)
         return Tensor(dtype, shape) if meta.layout not in _SPARSE_LAYOUTS else Sparse(dtype, shape)
 
     def _dim(self, size: dict[str, Raw], where: str) -> Dim:
@@ -370,7 +408,7 @@ class _ProgramReader:
         if kind != "as_sym_int":
             return ""
         key, inner = self._only(_decode(value, _UNION, self._where))
-        raw = self._values.sym_int_values.get(_decode(inner, _TEXT, self._where)) if key == "as_name" else None
+        raw = self._sym_ints.get(_decode(inner, _TEXT, self._where)) if key == "as_name" else None
         return "" if raw is None else str(self._dim(_decode(raw, _UNION, self._where), self._where))
 
     def _constant(self, kind: str, value: Raw) -> Literal:
@@ -400,6 +438,7 @@ _CONSTANTS = (
 _NOT_FINITE = {"Infinity": "inf", "-Infinity": "-inf", "NaN": "nan"}
 _SPARSE_LAYOUTS = range(1, 6)
 _UNBOUNDED = 1 << 62
+_MAX_RANK = 1000
 
 
 def _range(limits: _Limits) -> Range | None:

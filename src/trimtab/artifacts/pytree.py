@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct, field
 
+from trimtab.artifacts.limits import check_json
 from trimtab.errors import ArtifactError
 from trimtab.signature import strict_json
 from trimtab.signature.path import Field, Key, Step
@@ -35,6 +36,7 @@ _DECODER = msgspec.json.Decoder(tuple[int, TreeSpec])
 
 def read_tree(text: str, where: str) -> TreeSpec:
     """Parse a specification. ArtifactError for malformed JSON, an unknown version or absurd nesting."""
+    check_json(text, where)
     try:
         version, tree = _DECODER.decode(text)
     except (msgspec.MsgspecError, RecursionError) as failure:

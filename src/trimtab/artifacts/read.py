@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from trimtab.artifacts.compare import reconcile
+from trimtab.artifacts.limits import check_document
 from trimtab.artifacts.registry import find_format
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.document import FILE_NAME, decode_if_document
@@ -77,6 +78,7 @@ def _declared(format_: Format, source: ByteSource) -> tuple[Signature | None, st
     if data is None:
         return None, ""
     where = f"{source.name}: {FILE_NAME}"
+    check_document(data, where)
     try:
         document = decode_if_document(data, where)
     except SignatureError as failure:

@@ -9,9 +9,12 @@ text itself.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trimtab.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_TEXT = 4096
 MAX_DEPTH = 32
@@ -56,12 +59,14 @@ _FUNCTIONS = (*_LOOSE_FUNCTIONS, *_ROUNDING_FUNCTIONS, *_OTHER_FUNCTIONS)
 
 
 class _Printed(NamedTuple):
-    """A subexpression as text, how tightly it binds, and its two numbers where it is a rational number."""
+    """A subexpression as text, how tightly it binds, its two numbers where it is a rational number, its sort key."""
 
     text: str
     binding: int = _ATOM
     ratio: tuple[int, int] | None = None
     power: tuple[_Printed, _Printed] | None = None
+    order: tuple[Any, ...] = ()
+    """The key by which sympy sorts (`Expr.sort_key`): class, arguments, exponent, factor."""
 
     def within(self, binding: float) -> str:
         return f"({self.text})" if self.binding <= binding else self.text
@@ -107,7 +112,7 @@ class _Parser:
             if self._take(1) is None or not self._punctuation("=") or self._take(1) not in ("True", "False"):
                 raise self._refuse("an assumption such as integer=True")
         self._expect(")")
-        return _Printed(name)
+        return _Printed(name, order=_order((2, 0, "Symbol"), (name,)))
 
     def _number(self, kind: str) -> _Printed:
         if kind == "Float":
@@ -116,7 +121,7 @@ class _Parser:
                 raise self._refuse("precision=")
             self._take(2)
             self._expect(")")
-            return _Printed(text or "0")
+            return _Printed(text or "0", order=_number(0))
         above = self._take(2)
         below = self._take(2) if kind == "Rational" and self._punctuation(",") else "1"
         self._expect(")")
@@ -133,15 +138,16 @@ class _Parser:
             return _power(*arguments)
         if name in ("FloorDiv", "CleanDiv") and len(arguments) == 2:
             above, below = (each.within(_ATOM - 1) for each in arguments)
-            return _Printed(f"({above}//{below})", _LOOSE)
+            return _Printed(f"({above}//{below})", _LOOSE, order=_order_of_call(name, arguments))
         if name == "Identity" and len(arguments) == 1:
             return arguments[0]
         if name in ("Max", "Min"):
-            arguments = sorted(arguments, key=lambda each: (each.ratio is None, each.text))
+            arguments = sorted(arguments, key=lambda each: each.order)
         elif name not in _FUNCTIONS:
             raise self._refuse(f"a function of symbolic sizes ({', '.join(_FUNCTIONS[:6])}, …)", name)
         binding = _LOOSE if name in _LOOSE_FUNCTIONS else _ATOM
-        return _Printed(f"{name}({', '.join(each.text for each in arguments)})", binding)
+        text = f"{name}({', '.join(each.text for each in arguments)})"
+        return _Printed(text, binding, order=_order_of_call(name, arguments))
 
     def _take(self, group: int) -> str | None:
         match = _TOKEN.match(self.text, self.position)
@@ -172,7 +178,24 @@ class _Parser:
 
 def _rational(above: int, below: int) -> _Printed:
     text = str(above) if below == 1 else f"{above}/{below}"
-    return _Printed(text, _ADD if above < 0 else _ATOM if below == 1 else _MUL, (above, below))
+    return _Printed(
+        text, _ADD if above < 0 else _ATOM if below == 1 else _MUL, (above, below), order=_number(above / below)
+    )
+
+
+def _number(value: float) -> tuple[Any, ...]:
+    return (1, 0, "Number"), (0, ()), (), value
+
+
+def _order(
+    class_: tuple[int, int, str], arguments: Sequence[Any], exponent: Any = None, factor: float = 1
+) -> tuple[Any, ...]:
+    return class_, (len(arguments), tuple(arguments)), exponent or _number(1), factor
+
+
+def _order_of_call(name: str, arguments: list[_Printed]) -> tuple[Any, ...]:
+    class_ = (5, 0, name) if name in ("Max", "Min") else (4, 10_000, name)
+    return _order(class_, [each.order for each in arguments])
 
 
 def _sum(terms: list[_Printed]) -> _Printed:
@@ -185,7 +208,7 @@ def _sum(terms: list[_Printed]) -> _Printed:
             bare, negative = f"({term.text})", False
         sign = "-" if negative else "+"
         text = f"{text} {sign} {bare}" if text else ("-" if negative else "") + bare
-    return _Printed(text, _ADD)
+    return _Printed(text, _ADD, order=_order((3, 1, "Add"), [each.order for each in terms]))
 
 
 def _product(factors: list[_Printed]) -> _Printed:
@@ -211,12 +234,27 @@ def _product(factors: list[_Printed]) -> _Printed:
     if below:
         text += f"/{below[0]}" if len(below) == 1 else f"/({'*'.join(below)})"
     # A product that begins with a minus sign binds as a sum does.
-    return _Printed(text, _ADD + 1 if sign else _MUL)
+    return _Printed(text, _ADD + 1 if sign else _MUL, order=_order_of_product(factors))
+
+
+def _order_of_product(factors: list[_Printed]) -> tuple[Any, ...]:
+    """A number among the factors is left out, and compared last."""
+    factor = 1.0
+    others = []
+    for each in factors:
+        if each.ratio is None:
+            others.append(each.order)
+        else:
+            factor *= each.ratio[0] / each.ratio[1]
+    if len(others) == 1:
+        return (*others[0][:3], factor)
+    return _order((3, 0, "Mul"), others, factor=factor)
 
 
 def _power(base: _Printed, exponent: _Printed) -> _Printed:
+    order = (*base.order[:2], exponent.order, 1)
     if exponent.ratio == (-1, 1):
-        return _Printed(f"1/{base.within(_POW)}", _MUL, power=(base, exponent))
+        return _Printed(f"1/{base.within(_POW)}", _MUL, power=(base, exponent), order=order)
     if exponent.ratio == (1, 2):
-        return _Printed(f"sqrt({base.text})", _ATOM)
-    return _Printed(f"{base.within(_POW)}**{exponent.within(_POW)}", _POW, power=(base, exponent))
+        return _Printed(f"sqrt({base.text})", _ATOM, order=order)
+    return _Printed(f"{base.within(_POW)}**{exponent.within(_POW)}", _POW, power=(base, exponent), order=order)

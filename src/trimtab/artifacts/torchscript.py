@@ -51,6 +51,28 @@ def match(source: ByteSource) -> bool:
 def derive(source: ByteSource) -> Signature:
     """One entry point per method of the root class; `forward` first."""
     archive = _open(source)
+    try:
+        return _signature(archive)
+    except ArtifactError as failure:
+        raise failure if failure.where.startswith(source.name) else failure.within(archive.place("code")) from None
+
+
+def declared(source: ByteSource) -> bytes | None:
+    """The document at `extra/module_info.json`."""
+    return _open(source).document()
+
+
+def embed(path: str, document: bytes) -> None:
+    """Append the document to the archive."""
+    from trimtab.source.append import append_entry
+    from trimtab.source.bytes import LocalFile
+
+    with LocalFile(path) as source:
+        entry = _open(source).document_name
+    append_entry(path, entry, document)
+
+
+def _signature(archive: TorchArchive) -> Signature:
     code = CodeFiles(archive)
     root = _root_class(archive, code)
     constants = _Constants(archive)
@@ -78,21 +100,6 @@ def derive(source: ByteSource) -> Signature:
         default_entry_point=methods[0].name,
         provenance=Provenance(format=name, producer=_producer(archive), learned=Learned.DERIVED),
     )
-
-
-def declared(source: ByteSource) -> bytes | None:
-    """The document at `extra/module_info.json`."""
-    return _open(source).document()
-
-
-def embed(path: str, document: bytes) -> None:
-    """Append the document to the archive."""
-    from trimtab.source.append import append_entry
-    from trimtab.source.bytes import LocalFile
-
-    with LocalFile(path) as source:
-        entry = _open(source).document_name
-    append_entry(path, entry, document)
 
 
 def _open(source: ByteSource) -> TorchArchive:

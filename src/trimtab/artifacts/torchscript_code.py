@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from trimtab.artifacts.limits import MAX_ENTRY_POINTS, MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+MAX_LINES = 300_000
+MAX_NESTING = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class ClassCode:
 
 def split_classes(text: str, where: str) -> dict[str, ClassCode]:
     """The classes of one code file, by name. ArtifactError where the text is not as torch prints it."""
+    check_count(text.count("\n"), MAX_LINES, "lines of code", where)
     classes: dict[str, ClassCode] = {}
     heads = list(_CLASS.finditer(text))
     for head, following in pairwise([*heads, None]):
@@ -76,6 +82,7 @@ def _split_members(code: ClassCode, block: str, where: str) -> None:
         method, attribute, type_, hooks, hook_names = member.groups()
         if method:
             end = following.start() if following else len(block)
+            check_count(len(code.methods) + 1, MAX_ENTRY_POINTS, "methods", where)
             code.methods[method] = _split_method(method, block[member.end() : end], where)
         elif attribute:
             code.fields[attribute] = type_
@@ -85,11 +92,12 @@ def _split_members(code: ClassCode, block: str, where: str) -> None:
 
 def _split_method(method: str, text: str, where: str) -> Method:
     """`text` begins after the opening parenthesis."""
-    arguments = []
+    arguments: list[Argument] = []
     position = 0
     for piece, end in _pieces(text):
         position = end
         if piece.strip():
+            check_count(len(arguments), MAX_VALUES, "arguments", f"{where}.{method}")
             arguments.append(_split_argument(piece.strip(), f"{where}.{method}"))
     head = re.compile(r"\)(?: -> ([^\n]*?))?:(?: *\n|$)").match(text, position)
     if head is None:
@@ -122,6 +130,12 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
         mark = match.group()
         if mark in "([{":
             depth += 1
+            if depth > MAX_NESTING:
+                raise ArtifactError(
+                    where="code",
+                    expected=f"brackets nested at most {MAX_NESTING} deep",
+                    got=repr(text[start : start + 60]),
+                )
         elif mark in ")]}":
             if not depth:
                 yield text[start : match.start()], match.start()
@@ -133,13 +147,14 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
     yield text[start:], len(text)
 
 
-_STRUCTURE = re.compile(r'"(?:[^"\\\n]|\\.)*"|[(){}\[\],]')
+# Possessive: the matcher would keep a state for each character, to go back to.
+_STRUCTURE = re.compile(r'"(?:[^"\\\n]++|\\.)*+"|[(){}\[\],]')
 
 
 def returned_keys(body: str) -> list[str] | None:
     """The keys of the dict that a method returns, where the text settles them: a literal, plus unconditional items.
 
-    None when they depend on control flow, or when anything else could add to the dict.
+    None when they depend on control flow, when anything else could add to the dict, or when there are too many.
     """
     returns = _RETURN.findall(body)
     if len(returns) != 1 or returns[0][0] != "    ":
@@ -158,6 +173,8 @@ def returned_keys(body: str) -> list[str] | None:
                 return None
         elif keys is not None and item and item.group(1) == value and value not in re.findall(r"\w+", item.group(3)):
             keys.append(item.group(2))
+            if len(keys) > MAX_VALUES:
+                return None
         else:
             return None
     return list(dict.fromkeys(keys)) if keys else None
@@ -173,6 +190,8 @@ def _literal_keys(text: str) -> list[str] | None:
     annotated = _EMPTY_DICT.fullmatch(text)
     text = annotated.group(1) if annotated else text
     if not (text.startswith("{") and text.endswith("}")):
+        return None
+    if text.count(",") > MAX_VALUES:
         return None
     keys = [re.match(r'"([^"\\]*)": ', item) for item in split_items(text[1:-1])]
     return [key.group(1) for key in keys if key] if all(keys) else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from trimtab.artifacts.limits import check_count
 from trimtab.artifacts.torchscript_code import split_items
-from trimtab.errors import ArtifactError, SignatureError
+from trimtab.errors import SignatureError
 from trimtab.signature.types import Literal
 from trimtab.source.pickle import Call, Global
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_DEPTH = 16
+_MAX_ELEMENTS = 10_000
 _WORDS: dict[str, Any] = {"None": None, "True": True, "False": False}
 _INTEGER = re.compile(r"-?\d{1,19}")
 _FLOAT = re.compile(r"-?(?:inf|nan|\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)")
@@ -46,6 +48,7 @@ def read_default(text: str, constants: Callable[[int], Any], depth: int = 0) -> 
     if device := _DEVICE.fullmatch(text):
         return Literal(device.group(1), of="device")
     if text[:1] in "([" and text[-1:] in ")]":
+        check_count(text.count(","), _MAX_ELEMENTS, "elements of a default", text[:40])
         return Literal(tuple(read_default(item, constants, depth + 1) for item in split_items(text[1:-1])))
     return Literal(text, of="enum" if re.fullmatch(r"__torch__\.[\w.]+", text) else "code")
 
@@ -75,6 +78,7 @@ def _unescape(text: str) -> str:
 
 
 def _pickled(value: Any, text: str) -> Literal:
+    check_count(_size(value), _MAX_ELEMENTS, "elements of a default", text)
     if isinstance(value, Call):
         function = str(value.function) if isinstance(value.function, Global) else ""
         if function.startswith("torch._utils._rebuild"):
@@ -86,5 +90,17 @@ def _pickled(value: Any, text: str) -> Literal:
         return Literal.from_python(value)
     except (SignatureError, RecursionError):
         return Literal(text, of="code")
-    except UnicodeEncodeError:
-        raise ArtifactError(where=text, expected="Unicode text", got="a lone surrogate") from None
+
+
+def _size(value: Any) -> int:
+    """How many elements the value has when it is written out, at most one more than are allowed.
+
+    A pickle's containers may share parts: sixty tuples of twice the one before are 2^60 elements.
+    """
+    count, pending = 0, [value]
+    while pending and count <= _MAX_ELEMENTS:
+        item = pending.pop()
+        count += 1
+        if isinstance(item, tuple | list):
+            pending.extend(item[: _MAX_ELEMENTS + 1])
+    return count

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.artifacts.torchscript_code import ClassCode, split_classes, split_items
 from trimtab.errors import ArtifactError
 from trimtab.signature.dtypes import DType
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
     from trimtab.artifacts.archive import TorchArchive
 
-MAX_CODE_BYTES = 32 << 20
+MAX_CODE_BYTES = 12 << 20
 MAX_DEPTH = 32
-MAX_PARTS = 10_000
 
 _SCALARS = {
     "int": DType.INT64,
@@ -46,6 +46,7 @@ class CodeFiles:
         self._archive = archive
         self._files: dict[str, dict[str, ClassCode]] = {}
         self._bytes_left = MAX_CODE_BYTES
+        self._parts_seen = 0
 
     def find(self, qualified_name: str) -> ClassCode | None:
         """The class called `__torch__.a.b.Name`, or None where the archive has no such code."""
@@ -67,14 +68,14 @@ class CodeFiles:
 
     def parts(self, text: str, root: str) -> Iterator[Part]:
         """The leaves of a type."""
-        for count, part in enumerate(self._parts(Part(Opaque(text), root), text, 0)):
-            if count >= MAX_PARTS:
-                raise ArtifactError(
-                    where=self._archive.place(root), expected=f"at most {MAX_PARTS} values in an argument", got="more"
-                )
-            yield part
+        yield from self._parts(Part(Opaque(text), root), text, 0)
 
     def _parts(self, whole: Part, text: str, depth: int) -> Iterator[Part]:
+        # Counted over all arguments and methods, empty named tuples included: a few lines can name millions.
+        self._parts_seen += 1
+        check_count(
+            self._parts_seen, 2 * MAX_VALUES, "values in arguments and returned values", self._archive.place("code")
+        )
         if depth > MAX_DEPTH:
             raise ArtifactError(
                 where=self._archive.place("code"), expected=f"types nested at most {MAX_DEPTH} deep", got=text[:60]

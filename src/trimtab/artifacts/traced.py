@@ -77,7 +77,7 @@ class Example:
             case (Persistent(id=("storage", Global(name=storage), *_)), _, tuple() as shape, *_) if (
                 storage in _DTYPES
                 and len(shape) <= _MAX_RANK
-                and all(isinstance(size, int) and size >= 0 for size in shape)
+                and all(type(size) is int and 0 <= size < 1 << 63 for size in shape)
             ):
                 return Tensor(_DTYPES[storage], shape)
         return None

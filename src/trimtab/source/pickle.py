@@ -237,7 +237,7 @@ class _Machine:
 
     def _text(self, argument: bytes) -> str:
         try:
-            return argument.decode("utf-8", "surrogatepass")
+            return argument.decode("utf-8")
         except UnicodeDecodeError:
             raise self._refuse("text in UTF-8", repr(argument[:40])) from None
 

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from trimtab.source.bytes import ByteSource
 
-MAX_FIELDS = 1_000_000
+MAX_FIELDS = 500_000
 """How many fields one `Wire` reports in all, before it takes the message for a bomb."""
+
+MAX_TEXT_BYTES = 16 << 20
+"""How much text one `Wire` decodes in all."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -39,11 +42,12 @@ class WireField(NamedTuple):
 
 
 class Wire:
-    """Fields of messages in a source. The budget of fields is shared by all walks over it."""
+    """Fields of messages in a source. The budgets of fields and of text are shared by all walks over it."""
 
     def __init__(self, source: ByteSource, max_fields: int = MAX_FIELDS) -> None:
         self.source = source
         self._fields_left = max_fields
+        self._text_left = MAX_TEXT_BYTES
 
     def fields(self, start: int, end: int) -> Iterator[WireField]:
         """The fields of the message that lies in `start` to `end`, in order. ArtifactError where it is malformed."""
@@ -63,6 +67,9 @@ class Wire:
 
     def text(self, field: WireField, *, limit: int) -> str:
         """The text of a string field. ArtifactError when it is not UTF-8."""
+        self._text_left -= field.end - field.start
+        if self._text_left < 0:
+            raise self._exhausted(field.at, f"at most {MAX_TEXT_BYTES} bytes of names and texts")
         data = self.content(field, limit=limit)
         try:
             return data.decode("utf-8")
@@ -72,7 +79,7 @@ class Wire:
     def _field(self, at: int, end: int) -> WireField:
         self._fields_left -= 1
         if self._fields_left < 0:
-            raise self._malformed(at, "a message of a sane number of fields", "too many")
+            raise self._exhausted(at, "a message of a sane number of fields")
         # Tag, then value or length: both are inside the next 20 bytes.
         window = self.source.read(at, min(2 * _LONGEST_VARINT, end - at))
         tag, used = self._varint(window, 0, at)
@@ -106,6 +113,14 @@ class Wire:
             if byte < 0x80:
                 return value & 0xFFFFFFFFFFFFFFFF, index + 1
         raise self._malformed(at, "a varint of at most 10 bytes", "an endless one")
+
+    def _exhausted(self, at: int, expected: str) -> ArtifactError:
+        return ArtifactError(
+            where=f"{self.source.name} at offset {at}",
+            expected=expected,
+            got="too many",
+            hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
+        )
 
     def _malformed(self, at: int, expected: str, got: str) -> ArtifactError:
         return ArtifactError(where=f"{self.source.name} at offset {at}", expected=expected, got=got)
