@@ -65,6 +65,7 @@ def test_the_printed_form_is_taken_as_it_is(expression: sympy.Expr) -> None:
         ("Max(Integer(1), Symbol('u0', integer=True))", "Max(1, u0)"),
         ("CeilDiv(Symbol('s0'), Integer(2))", "CeilDiv(s0, 2)"),
         ("Integer(7)", 7),
+        ("Mul(Integer(10000000000000000000), Symbol('s0'))", "10000000000000000000*s0"),
         ("7", 7),
         ("s0", "s0"),
         ("2*s0 + 1", "2*s0 + 1"),

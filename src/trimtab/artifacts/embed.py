@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.limits import check_document
-from trimtab.artifacts.read import read_from
+from trimtab.artifacts.read import as_artifact_error
 from trimtab.artifacts.registry import find_format
-from trimtab.errors import ArtifactError, RefusedArtifactError
-from trimtab.signature.document import encode_document
+from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
+from trimtab.signature.document import decode_document, encode_document
 from trimtab.signature.model import Learned
 from trimtab.source.bytes import LocalFile
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
     """Make `signature` the one that the artifact declares, in place of the one inside, if any.
 
-    A signature that contradicts the artifact's graph is refused (ContradictionError) before anything is written. What
-    is written is read back and compared. The cost does not grow with the weights; however the write ends, the file is
-    the old artifact or the new one, or (ONNX above 64 MiB, killed in mid-write) says how to restore the old one.
+    A signature that contradicts the artifact's graph, or that could not be read back, is refused before anything is
+    written (ContradictionError, ArtifactError). What is written is read back and compared. The cost does not grow with
+    the weights; however the write ends, the file is the old artifact or the new one, or (ONNX above 64 MiB, killed in
+    mid-write) says how to restore the old one.
 
     Raises ArtifactError when the file cannot be read or written, or its format has no place for a signature.
     """
@@ -35,7 +36,12 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
     with LocalFile(name) as source:
         format_ = find_format(source)
         document = encode_document(_declared(_completed(signature, format_, source)))
-    check_document(document, f"{name}: the signature to embed")
+    place = f"{name}: the signature to embed"
+    check_document(document, place)
+    try:
+        decode_document(document, place)
+    except SignatureError as failure:
+        raise as_artifact_error(failure, place) from None
     format_.embed(name, document)
     with LocalFile(name) as source:
         written = format_.declared(source)
@@ -47,7 +53,6 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
                 got="none" if written is None else f"{len(written)} other bytes",
                 hint="Did another process write to the file? Embed again.",
             )
-        read_from(format_, source)
 
 
 def _declared(signature: Signature) -> Signature:

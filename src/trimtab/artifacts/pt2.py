@@ -88,8 +88,8 @@ def embed(path: str, document: bytes) -> None:
     from trimtab.source.bytes import LocalFile
 
     with LocalFile(path) as source:
-        entry = _open(source).document_name
-    append_entry(path, entry, document)
+        archive = _open(source)
+        append_entry(path, archive.document_name, document, archive.directory)
 
 
 def _open(source: ByteSource) -> TorchArchive:

@@ -47,7 +47,7 @@ _NUMBER = re.compile(r"-?\d{1,18}")
 _READABLE = re.compile(r"[A-Za-z0-9_+\-*/%(), ]+")
 _SIDE_BY_SIDE = re.compile(r"[\w)]\s+[\w(]|^\s|\s$")
 _CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(")
-_TOKEN = re.compile(r"\s*(?:([A-Za-z_]\w*)|(-?\d{1,18})(?![.\w])|'([A-Za-z0-9_.+-]*)'|([(),=]))")
+_TOKEN = re.compile(r"\s*(?:([A-Za-z_]\w*)|(-?\d{1,80})(?![.\w])|'([A-Za-z0-9_.+-]*)'|([(),=]))")
 
 _ADD, _MUL, _POW, _ATOM, _LOOSE = 40, 50, 60, 1000, 35  # how tightly sympy's printer binds
 

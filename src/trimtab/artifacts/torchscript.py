@@ -68,8 +68,8 @@ def embed(path: str, document: bytes) -> None:
     from trimtab.source.bytes import LocalFile
 
     with LocalFile(path) as source:
-        entry = _open(source).document_name
-    append_entry(path, entry, document)
+        archive = _open(source)
+        append_entry(path, archive.document_name, document, archive.directory)
 
 
 def _signature(archive: TorchArchive) -> Signature:
@@ -117,7 +117,7 @@ def _producer(archive: TorchArchive) -> str:
 
 
 def _root_class(archive: TorchArchive, code: CodeFiles) -> ClassCode:
-    names = pickled_names(archive.read_prefix("data.pkl", _ROOT_CLASS_BYTES))
+    names = pickled_names(archive.read_prefix("data.pkl", _ROOT_CLASS_BYTES), limit=1)
     where = archive.place("data.pkl")
     if not names:
         raise ArtifactError(where=where, expected="the name of the root class", got="none")

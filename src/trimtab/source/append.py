@@ -33,27 +33,30 @@ ALIGNMENT = 64
 _END_MAGIC = b"PK\x05\x06"
 
 
-def append_entry(path: str, name: str, data: bytes) -> None:
+def append_entry(path: str, name: str, data: bytes, directory: ZipDirectory | None = None) -> None:
     """Add the stored entry `name` to the archive at `path`, or replace the one of that name.
 
+    directory: the archive's, if it has been read already.
     ArtifactError, and the old archive as it was, when it cannot be read or written.
     """
-    with LocalFile(path) as source:
-        directory = ZipDirectory.open(source)
-        appendix = _appendix(directory, name, data)
+    if directory is None:
+        with LocalFile(path) as source:
+            directory = ZipDirectory.open(source)
+    size = directory.source.size
+    appendix = _appendix(directory, name, data)
     try:
-        behind_old_end = source.size - directory.end + len(appendix)
+        behind_old_end = size - directory.end + len(appendix)
         if os.stat(path).st_nlink > 1 or behind_old_end > MAX_TRAILING_BYTES:
             with replacing(path) as temporary:
-                _copy(path, temporary, source.size)
-                _append(temporary, source.size, appendix)
+                _copy(path, temporary, size)
+                _append(temporary, size, appendix)
                 _check(temporary, name, data)
         else:
-            _append(path, source.size, appendix)
+            _append(path, size, appendix)
             try:
                 _check(path, name, data)
             except ArtifactError:
-                os.truncate(path, source.size)
+                os.truncate(path, size)
                 raise
     except OSError as failure:
         raise ArtifactError(where=path, expected="a file that can be written", got=str(failure)) from failure

@@ -57,8 +57,8 @@ def read_pickle(data: bytes, where: str) -> Any:
     return _Machine(where).run(data)
 
 
-def pickled_names(data: bytes) -> list[Global]:
-    """The names that a pickle (any protocol, perhaps cut short) would import, in order, each once.
+def pickled_names(data: bytes, limit: int | None = None) -> list[Global]:
+    """The names that a pickle (any protocol, perhaps cut short) would import, in order, each once; or the first few.
 
     Stops without complaint at the first byte that it does not understand.
     """
@@ -72,6 +72,8 @@ def pickled_names(data: bytes) -> list[Global]:
                 names[Global(texts[-2], texts[-1])] = None
             elif opcode in _TEXTS:
                 texts = [*texts[-1:], argument.decode("utf-8", "replace")]
+            if len(names) == limit:
+                break
     except ArtifactError:
         pass
     return list(names)

@@ -82,7 +82,7 @@ class Wire:
             raise self._exhausted(at, "a message of a sane number of fields")
         # Tag, then value or length: both are inside the next 20 bytes.
         window = self.source.read(at, min(2 * _LONGEST_VARINT, end - at))
-        tag, used = self._varint(window, 0, at)
+        tag, used = (window[0], 1) if window[0] < 0x80 else self._varint(window, 0, at)
         number, wire_type = tag >> 3, tag & 7
         if not number or tag > 0xFFFFFFFF:
             raise self._malformed(at, "a field's tag", f"{tag:#x}")
@@ -93,19 +93,21 @@ class Wire:
         if wire_type == BYTES:
             value, used = self._varint(window, used, at)
             start = at + used
+            if start + value <= end:
+                return WireField(number, BYTES, at, start, start + value, value)
         elif wire_type in (FIXED64, FIXED32):
             value = 8 if wire_type == FIXED64 else 4
         else:
             raise self._malformed(at, "a varint, fixed or length-delimited field", f"wire type {wire_type}")
         if start + value > end:
             raise self._malformed(at, f"field {number} of {value} bytes", f"the end after {end - start}")
-        if wire_type == BYTES:
-            return WireField(number, wire_type, at, start, start + value, value)
         number_read = int.from_bytes(self.source.read(start, value), "little")
         return WireField(number, wire_type, at, start, start + value, number_read)
 
     def _varint(self, window: bytes, position: int, at: int) -> tuple[int, int]:
         """The number at `position` of the window, truncated to 64 bits as protobuf does, and the position after it."""
+        if position < len(window) and window[position] < 0x80:
+            return window[position], position + 1
         value = 0
         for index in range(position, min(position + _LONGEST_VARINT, len(window))):
             byte = window[index]

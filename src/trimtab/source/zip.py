@@ -8,10 +8,11 @@ archives, accepts duplicate names, and costs 12 ms to import.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.errors import ArtifactError
 
@@ -32,8 +33,7 @@ DEFLATED = 8
 LOCAL_MAGIC = b"PK\x03\x04"
 
 
-@dataclass(frozen=True, slots=True)
-class ZipEntry:
+class ZipEntry(NamedTuple):
     """One entry as the directory states it.
 
     record: where its record lies in `ZipDirectory.raw`. limit: where the next entry, or the directory, begins.
@@ -349,16 +349,17 @@ def _read_record(source: ByteSource, raw: bytes, position: int) -> ZipEntry:
     name_start = position + _CENTRAL.size
     extra_start = name_start + name_length
     stop = extra_start + extra_length + comment_length
-    where = f"{source.name}: directory at byte {position}"
     if magic != b"PK\x01\x02" or stop > len(raw):
+        where = f"{source.name}: directory at byte {position}"
         raise ArtifactError(where=where, expected="an entry's record", got=repr(magic))
-    name = _check_name(raw[name_start:extra_start], flags, where)
+    name = _check_name(raw[name_start:extra_start], flags, f"{source.name}: directory at byte {position}")
     if flags & _ENCRYPTED:
         raise ArtifactError(where=f"{source.name}: {name}", expected="plain data", got="an encrypted entry")
-    wide = _extra_64(raw[extra_start : extra_start + extra_length], f"{source.name}: {name}")
-    size, compressed, offset = _widen((size, compressed, offset), wide, f"{source.name}: {name}")
+    if extra_length or _FULL_32 in (size, compressed, offset):
+        wide = _extra_64(raw[extra_start : extra_start + extra_length], f"{source.name}: {name}")
+        size, compressed, offset = _widen((size, compressed, offset), wide, f"{source.name}: {name}")
     if disk not in (0, _FULL_16):
-        raise ArtifactError(where=where, expected="an entry on this disk", got=f"disk {disk}")
+        raise ArtifactError(where=f"{source.name}: {name}", expected="an entry on this disk", got=f"disk {disk}")
     return ZipEntry(name, flags, method, crc, compressed, size, offset, slice(position, stop), 0)
 
 
@@ -370,6 +371,8 @@ def _check_name(name: bytes, flags: int, where: str) -> str:
     if not text.isascii() and not flags & _UTF8:
         raise ArtifactError(where=where, expected="a name in ASCII, or flagged as UTF-8", got=repr(text[:80]))
     parts = text.split("/")
+    if len(name) <= MAX_NAME_BYTES and _PLAIN_NAME.fullmatch(text):
+        return text
     if (
         not text
         or len(name) > MAX_NAME_BYTES
@@ -386,6 +389,10 @@ def _check_name(name: bytes, flags: int, where: str) -> str:
             hint="Such names write outside of the folder that an archive is unpacked into.",
         )
     return text
+
+
+_PLAIN_NAME = re.compile(r"\w[\w-]+(?:[/.][\w-]+)*")
+"""Most names: there is nothing in them to ask about."""
 
 
 def _extra_64(extra: bytes, where: str) -> bytes:
@@ -437,9 +444,4 @@ def _with_limits(source: ByteSource, entries: dict[str, ZipEntry], directory_off
             )
         limits[entry.name] = limit
         limit = entry.offset
-    return {
-        name: ZipEntry(
-            name, it.flags, it.method, it.crc, it.compressed_size, it.size, it.offset, it.record, limits[name]
-        )
-        for name, it in entries.items()
-    }
+    return {name: entry._replace(limit=limits[name]) for name, entry in entries.items()}
