@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 
 @click.command()
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact", type=click.Path())
 @click.option(
     "--signature",
     "document",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="Take the signature from this file: a signature document, a module_info.json, or another model file.",
 )
 @click.option("--derive", is_flag=True, help="Take the signature from the artifact's own graph (the default).")
 @click.option("--json", "as_json", is_flag=True, help="Print the embedded signature document.")
-def embed(artifact: Path, document: Path | None, derive: bool, as_json: bool) -> None:
+def embed(artifact: str, document: str | None, derive: bool, as_json: bool) -> None:
     """Write a signature document into a model file, in place.
 
     The cost does not grow with the weights, and a cut at any moment leaves the old file readable. The result is read

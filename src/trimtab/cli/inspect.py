@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 
 @click.command()
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print the signature document (input_names, output_names first).")
-def inspect(artifact: Path, as_json: bool) -> None:
+def inspect(artifact: str, as_json: bool) -> None:
     """Read the signature of a model file, without its framework.
 
     ARTIFACT is a TorchScript .pt, a torch.export .pt2, an ONNX file, or a signature document. Nothing is executed,
