@@ -6,7 +6,6 @@ to the screen.
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.signature.model import Live, Presence
@@ -74,6 +73,8 @@ def as_text(signature: Signature) -> str:
 
 def as_html(signature: Signature) -> str:
     """The whole signature as an HTML fragment without scripts or styles of its own."""
+    from html import escape  # only notebooks need it, and it costs every command two milliseconds
+
     parts = [f"<div><p>{escape(headline(signature))}</p>"]
     for title, overload in _overloads(signature):
         parts.append(f"<table><caption>{escape(title)}</caption><tr><th></th><th>name</th><th>type</th><th></th></tr>")
