@@ -73,6 +73,29 @@ class TorchArchive:
         return self.directory.read(wanted, limit=MAX_DOCUMENT_BYTES) if wanted in self.directory.entries else None
 
 
+def declared(source: ByteSource) -> bytes | None:
+    """The document at `extra/module_info.json`, of either torch format."""
+    return expect_archive(source).document()
+
+
+def embed(path: str, document: bytes) -> None:
+    """Append the document to the archive, of either torch format."""
+    from trimtab.source.append import append_entry
+    from trimtab.source.bytes import LocalFile
+
+    with LocalFile(path) as source:
+        archive = expect_archive(source)
+        append_entry(path, archive.document_name, document, archive.directory)
+
+
+def expect_archive(source: ByteSource) -> TorchArchive:
+    """The archive. ArtifactError where the source is none."""
+    archive = open_archive(source)
+    if archive is None:
+        raise ArtifactError(where=source.name, expected="an archive that torch wrote", got="another kind of file")
+    return archive
+
+
 def open_archive(source: ByteSource) -> TorchArchive | None:
     """The archive, or None where the source is no zip, or a zip that PyTorch did not write.
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from trimtab.artifacts.archive import TorchArchive, open_archive
+from trimtab.artifacts.archive import TorchArchive, declared, embed, expect_archive, open_archive
 from trimtab.artifacts.limits import MAX_VALUES, check_count, check_json
 from trimtab.artifacts.naming import Leaf, input_names, output_names
 from trimtab.artifacts.pytree import leaf_paths, read_tree
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from trimtab.signature.path import Step
     from trimtab.source.bytes import ByteSource
 
+__all__ = ["declared", "derive", "embed", "match", "name"]
+
 name = "pt2"
 
 MAX_PROGRAM_BYTES = 80 << 20
@@ -53,7 +55,7 @@ def match(source: ByteSource) -> bool:
 
 def derive(source: ByteSource) -> Signature:
     """One entry point per program. RefusedArtifactError for a package that holds compiled code alone."""
-    archive = _open(source)
+    archive = expect_archive(source)
     programs = _program_names(archive)
     if not programs:
         raise RefusedArtifactError(
@@ -75,28 +77,6 @@ def derive(source: ByteSource) -> Signature:
         default_entry_point="model" if "model" in programs else next(iter(programs)),
         provenance=Provenance(format=name, producer=f"torch {', '.join(sorted(versions))}", learned=Learned.DERIVED),
     )
-
-
-def declared(source: ByteSource) -> bytes | None:
-    """The document at `extra/module_info.json`."""
-    return _open(source).document()
-
-
-def embed(path: str, document: bytes) -> None:
-    """Append the document to the archive."""
-    from trimtab.source.append import append_entry
-    from trimtab.source.bytes import LocalFile
-
-    with LocalFile(path) as source:
-        archive = _open(source)
-        append_entry(path, archive.document_name, document, archive.directory)
-
-
-def _open(source: ByteSource) -> TorchArchive:
-    archive = open_archive(source)
-    if archive is None:
-        raise ArtifactError(where=source.name, expected="a torch.export archive", got="another kind of file")
-    return archive
 
 
 def _program_names(archive: TorchArchive) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trimtab.artifacts.archive import TorchArchive, open_archive
+from trimtab.artifacts.archive import TorchArchive, declared, embed, expect_archive, open_archive
 from trimtab.artifacts.naming import Leaf, input_names, output_names
 from trimtab.artifacts.torchscript_code import ClassCode, Method, returned_keys
 from trimtab.artifacts.torchscript_defaults import read_default
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from trimtab.source.bytes import ByteSource
 
+__all__ = ["declared", "derive", "embed", "match", "name"]
+
 name = "torchscript"
 
 MAX_PICKLE_BYTES = 16 << 20
@@ -50,26 +52,11 @@ def match(source: ByteSource) -> bool:
 
 def derive(source: ByteSource) -> Signature:
     """One entry point per method of the root class; `forward` first."""
-    archive = _open(source)
+    archive = expect_archive(source)
     try:
         return _signature(archive)
     except ArtifactError as failure:
         raise failure if failure.where.startswith(source.name) else failure.within(archive.place("code")) from None
-
-
-def declared(source: ByteSource) -> bytes | None:
-    """The document at `extra/module_info.json`."""
-    return _open(source).document()
-
-
-def embed(path: str, document: bytes) -> None:
-    """Append the document to the archive."""
-    from trimtab.source.append import append_entry
-    from trimtab.source.bytes import LocalFile
-
-    with LocalFile(path) as source:
-        archive = _open(source)
-        append_entry(path, archive.document_name, document, archive.directory)
 
 
 def _signature(archive: TorchArchive) -> Signature:
@@ -100,13 +87,6 @@ def _signature(archive: TorchArchive) -> Signature:
         default_entry_point=methods[0].name,
         provenance=Provenance(format=name, producer=_producer(archive), learned=Learned.DERIVED),
     )
-
-
-def _open(source: ByteSource) -> TorchArchive:
-    archive = open_archive(source)
-    if archive is None:
-        raise ArtifactError(where=source.name, expected="a TorchScript archive", got="another kind of file")
-    return archive
 
 
 def _producer(archive: TorchArchive) -> str:
