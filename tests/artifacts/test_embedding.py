@@ -227,6 +227,72 @@ def test_large_onnx_models_are_appended_to_in_place(
     assert onnx_document(embed_again) == encode_document(declared(signature))
 
 
+def test_a_document_in_a_large_onnx_model_is_replaced_in_place(
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    path = Path(shutil.copy(made["onnx"], tmp_path))
+    first = read_signature(path)
+    embed_signature(path, first)
+    size, inode, scores = path.stat().st_size, path.stat().st_ino, onnx_scores(path)
+    for text in ("one", "two", "three"):
+        embed_signature(path, with_doc(first, text))
+        assert path.stat().st_ino == inode
+        assert path.stat().st_size > size
+        size = path.stat().st_size
+        assert onnx_document(path) == encode_document(declared(with_doc(first, text)))
+        assert read_signature(path).inputs[0].doc == text
+        assert len(onnx.load(path).metadata_props) == len(onnx.load(made["onnx"]).metadata_props) + 1
+        onnx.checker.check_model(path)
+    assert onnx_scores(path) == scores
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_a_failed_replacement_in_a_large_onnx_model_is_taken_back(
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    path = Path(shutil.copy(made["onnx"], tmp_path))
+    signature = read_signature(path)
+    embed_signature(path, signature)
+    old = path.read_bytes()
+    real, calls = os.fsync, iter(range(10))
+
+    def fsync(descriptor: int) -> None:
+        if next(calls) == failing:
+            raise OSError(5, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(ArtifactError, match="Input/output error"):
+        embed_signature(path, with_doc(signature, "new"))
+    assert path.read_bytes() == old
+
+
+def test_a_crash_at_any_moment_of_a_replacement_leaves_a_model_that_embedding_mends(
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    path = Path(shutil.copy(made["onnx"], tmp_path))
+    signature = read_signature(path)
+    embed_signature(path, signature)
+    states: list[bytes] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (real(descriptor), states.append(path.read_bytes())))
+    embed_signature(path, with_doc(signature, "new"))
+    monkeypatch.undo()
+    appended, both, done = states
+    for state, doc in ((appended, ""), (done, "new")):
+        path.write_bytes(state)
+        assert read_signature(path).inputs[0].doc == doc
+    path.write_bytes(both)
+    onnx.load(path)
+    with pytest.raises(ArtifactError, match="embed"):
+        read_signature(path)
+    embed_signature(path, with_doc(signature, "mended"))
+    assert read_signature(path).inputs[0].doc == "mended"
+
+
 def test_a_failed_onnx_append_is_taken_back(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,7 +97,8 @@ def declared(source: ByteSource) -> bytes | None:
             where=f"{source.name}: metadata_props",
             expected=f"{FILE_NAME} once",
             got=f"{len(documents)} times",
-            hint="Readers differ on which one counts, so the model is refused. Write the model's metadata again.",
+            hint="Readers differ on which one counts, so the model is refused. "
+            "Embed one again, and it is the only one: trimtab embed MODEL --derive",
         )
     return documents[0].read(source) if documents else None
 
