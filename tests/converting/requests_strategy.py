@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from trimtab.converting.contents import raw_of
+from trimtab.converting.contents import raw_contents
 from trimtab.protocols import oip
 from trimtab.signature.dtypes import DType, spelling
 from trimtab.signature.model import EntryPoint, Input, Overload, Presence, Signature
@@ -88,7 +88,7 @@ def add_tensor(request, name, array, dtype, *, raw, once=False):
     if once:
         tensor.parameters["broadcast"].bool_param = True
     if raw:
-        request.raw_input_contents.append(raw_of(array, dtype)[1])
+        request.raw_input_contents.append(raw_contents(array, tensor.datatype))
     else:
         values = array.ravel().tolist()
         if dtype is DType.STRING:

@@ -13,7 +13,7 @@ from requests_strategy import signature_of
 from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc._utils import _get_inference_request
 
-from trimtab.converting.contents import raw_of, read_raw
+from trimtab.converting.contents import raw_contents, read_raw
 from trimtab.converting.converter import FeatureConverter
 from trimtab.signature.dtypes import DType, dtype_of
 from trimtab.signature.model import Input
@@ -117,8 +117,7 @@ def test_repeated_rows_in_torch():
 def test_unaligned_arrays_compute_right(offset, dtype):
     rows, columns = 67, 33
     values = np.arange(rows * columns).reshape(rows, columns).astype(str(dtype))
-    datatype, raw = raw_of(values)
-    assert datatype == {"float32": "FP32", "float64": "FP64", "int64": "INT64"}[dtype]
+    raw = raw_contents(values, {"float32": "FP32", "float64": "FP64", "int64": "INT64"}[dtype])
     array = read_raw(dtype, values.shape, b"\0" * offset + raw, offset)
     assert np.array_equal(array, values)
     assert torch.from_numpy(array).sum(dim=1).tolist() == values.sum(axis=1).tolist()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 import numpy as np
 
-from trimtab.converting.contents import raw_of, read_raw
+from trimtab.converting.contents import datatype_of, raw_contents, read_raw
 from trimtab.protocols import oip
-from trimtab.signature.dtypes import dtype_of
+from trimtab.signature.dtypes import dtype_of, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,9 +66,9 @@ def infer_request(
     """A ModelInferRequest with raw contents."""
     request = oip.ModelInferRequest(model_name=model, model_version=version, id=id_)
     for name, array in arrays.items():
-        datatype, raw = raw_of(array)
+        datatype = str(spelling(datatype_of(array), "oip"))
         request.inputs.add(name=name, datatype=datatype, shape=array.shape)
-        request.raw_input_contents.append(raw)
+        request.raw_input_contents.append(raw_contents(array, datatype))
     for name in outputs:
         request.outputs.add(name=name)
     return request

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,10 +96,6 @@ class Bundle(_Value, frozen=True, dict=True):
     def created_at(self) -> datetime:
         """`created` as a time."""
         return datetime.fromisoformat(self.created)
-
-    def age_s(self) -> float:
-        """Seconds since the bundle was created, by this machine's clock."""
-        return (datetime.now(UTC) - self.created_at).total_seconds()
 
     def allowlist_names(self, index: int) -> tuple[str, ...]:
         """The names of one allowlist, sorted."""

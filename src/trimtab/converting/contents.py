@@ -86,19 +86,11 @@ def read_typed(dtype: DType, shape: tuple[int, ...], contents: bytes) -> NDArray
     return array.reshape(shape)
 
 
-def raw_of(array: NDArray[Any], dtype: DType | None = None) -> tuple[str, bytes]:
-    """An array's datatype as the protocol spells it, and its raw contents.
-
-    dtype: what the array is, where numpy cannot say (bfloat16 held as uint16). Text is written as UTF-8. Raises
-    ConversionError for a type that the protocol does not have.
-    """
-    known = dtype or datatype_of(array)
-    datatype = known and spelling(known, "oip")
-    if not isinstance(datatype, str):
-        raise _no_datatype(known or array.dtype.name)
+def raw_contents(array: NDArray[Any], datatype: str) -> bytes:
+    """An array's elements as raw contents: rows first, little-endian; BYTES each behind its length, text as UTF-8."""
     if datatype == "BYTES":
-        return datatype, join_bytes(array.ravel().tolist())
-    return datatype, array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        return join_bytes(array.ravel().tolist())
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def split_bytes(data: bytes, count: int) -> list[bytes]:

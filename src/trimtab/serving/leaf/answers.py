@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimtab.converting.contents import join_bytes
+from trimtab.converting.contents import raw_contents
 from trimtab.protocols import oip
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from trimtab.serving.leaf.engines.engine import OutputArray
     from trimtab.serving.leaf.scoring import Scores
 
 
@@ -23,19 +22,12 @@ def model_infer_response(scores: Scores) -> bytes:
     for name, output in scores.outputs.items():
         tensor = answer.outputs.add(name=name, datatype=output.datatype, shape=output.array.shape)
         if raw:
-            answer.raw_output_contents.append(raw_contents(output))
+            answer.raw_output_contents.append(raw_contents(output.array, output.datatype))
         else:
             values = _bytes_elements(output.array) if output.datatype == "BYTES" else output.array.ravel().tolist()
             getattr(tensor.contents, oip.CONTENTS_FIELDS[output.datatype]).extend(values)
     serialized: bytes = answer.SerializeToString()
     return serialized
-
-
-def raw_contents(output: OutputArray) -> bytes:
-    """The elements in row-major order, little endian; BYTES with their lengths."""
-    if output.datatype == "BYTES":
-        return join_bytes(output.array.ravel().tolist())
-    return output.array.astype(output.array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _bytes_elements(array: np.ndarray) -> list[bytes]:

@@ -12,10 +12,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from trimtab.converting.contents import element_count, join_bytes, numpy_dtype
+from trimtab.converting.contents import element_count, join_bytes, numpy_dtype, raw_contents
 from trimtab.errors import ConversionError
 from trimtab.protocols import oip
-from trimtab.serving.leaf.answers import raw_contents
 from trimtab.signature.dtypes import DType, dtype_of
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def encode_answer(scores: Scores, request: RestRequest) -> tuple[bytes, int | No
     for name, output in scores.outputs.items():
         described: dict[str, Any] = {"name": name, "datatype": output.datatype, "shape": output.array.shape}
         if request.binary(name):
-            blobs.append(raw_contents(output))
+            blobs.append(raw_contents(output.array, output.datatype))
             described["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:
             described["data"] = _json_data(name, output)

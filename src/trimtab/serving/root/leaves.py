@@ -177,11 +177,6 @@ class Leaves:
         """Close the channels."""
         await asyncio.gather(*(leaf.channel.close(None) for leaf in self._leaves))
 
-    async def reachable(self, timeout: float) -> dict[str, bool]:
-        """Which leaves answer, by address."""
-        answers = await asyncio.gather(*(_is_live(leaf, timeout) for leaf in self._leaves))
-        return {leaf.address: live for leaf, live in zip(self._leaves, answers, strict=True)}
-
     async def _pick(self, model: ModelRef, tried: Sequence[Leaf], deadline: float) -> Leaf:
         places = await self._find(model, deadline)
         fresh = [leaf for leaf in places if leaf not in tried] or places
@@ -223,14 +218,6 @@ def _failure(leaf: Leaf, problem: grpc.aio.AioRpcError) -> CallFailure:
     return CallFailure(
         code, f"leaf {leaf.address}: {details}", _text_of(stated, MODEL_VERSION), _text_of(stated, SIGNATURE_DIGEST)
     )
-
-
-async def _is_live(leaf: Leaf, timeout: float) -> bool:
-    try:
-        await leaf.channel.unary_unary(oip.METHODS["ServerLive"])(b"", timeout=timeout)
-    except grpc.aio.AioRpcError:
-        return False
-    return True
 
 
 def _text_of(metadata: Any, key: str) -> str:

@@ -187,20 +187,9 @@ class Planner:
             for name, datatype, shape in once
         ]
         sent = {value.name for value in inputs}
-        per_candidate = sum(
-            _row_bytes(spec)
-            for view in present
-            if self.views[view].level is Level.CANDIDATE
-            for spec in self.views[view].features
-            if spec.name not in sent and spec.name not in given
-        )
-        left_out_once = sum(
-            _row_bytes(spec)
-            for view in present
-            if self.views[view].level is Level.REQUEST
-            for spec in self.views[view].features
-            if spec.name not in sent and spec.name not in given
-        ) + sum(len(value.raw) for value in inline if value.name not in sent and _is_fixed(value.datatype))
+        per_candidate = self._left_out(present, Level.CANDIDATE, sent | given)
+        left_out_once = self._left_out(present, Level.REQUEST, sent | given)
+        left_out_once += sum(len(it.raw) for it in inline if it.name not in sent and _is_fixed(it.datatype))
         if not broadcast:
             per_candidate, left_out_once = per_candidate + left_out_once, 0
         return ModelLayout(
@@ -211,6 +200,12 @@ class Planner:
             per_candidate,
             left_out_once,
         )
+
+    def _left_out(self, present: frozenset[str], level: Level, carried: set[str]) -> int:
+        """Bytes per row of the features of one level that a request does not carry."""
+        views = (self.views[name] for name in present)
+        left_out = (it for view in views if view.level is level for it in view.features if it.name not in carried)
+        return sum(map(_row_bytes, left_out))
 
 
 def _row_bytes(feature: FeatureSpec) -> int:
