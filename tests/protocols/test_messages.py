@@ -13,7 +13,8 @@ from tritonclient.grpc import service_pb2
 
 import trimtab
 from trimtab.protocols import oip, score
-from trimtab.protocols.descriptors import Field, ProtoFile, message_classes, proto_text
+from trimtab.source.descriptors import message_classes, proto_text
+from trimtab.source.proto import Field, ProtoFile
 
 TRITON_THEN_OURS = "import tritonclient.grpc.service_pb2 as theirs; from trimtab.protocols import oip as ours"
 OURS_THEN_TRITON = "from trimtab.protocols import oip as ours; import tritonclient.grpc.service_pb2 as theirs"

@@ -6,7 +6,8 @@ that know only the first three (kserve 0.21, mlserver 1.7) skip the others: send
 
 from __future__ import annotations
 
-from trimtab.protocols.descriptors import Field, Method, ProtoFile, message_classes, method_paths
+from trimtab.source.descriptors import message_classes, method_paths
+from trimtab.source.proto import Field, Method, ProtoFile
 
 _PARAMETERS = "map<string, InferParameter>"
 _TENSOR = (

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from trimtab.protocols.descriptors import Field, Method, ProtoFile, message_classes, method_paths, proto_text
+from trimtab.source.descriptors import message_classes, method_paths, proto_text
+from trimtab.source.proto import Field, Method, ProtoFile
 
 SCORE = ProtoFile(
     name="trimtab/protocols/score.proto",

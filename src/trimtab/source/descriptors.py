@@ -8,37 +8,14 @@ messages meet theirs by bytes alone.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from trimtab.source.proto import Field
 
-class Field(NamedTuple):
-    """One field: `type` is a scalar's name, a message's name in the same package, or `map<KEY, VALUE>`."""
-
-    number: int
-    name: str
-    type: str
-    repeated: bool = False
-    oneof: str = ""
-
-
-class Method(NamedTuple):
-    """One unary method of a service, with the names of its messages."""
-
-    name: str
-    request: str
-    response: str
-
-
-class ProtoFile(NamedTuple):
-    """One proto3 file. Messages are keyed by their name below the package; `Outer.Inner` comes after `Outer`."""
-
-    name: str
-    package: str
-    messages: dict[str, tuple[Field, ...]]
-    service: str = ""
-    methods: tuple[Method, ...] = ()
+if TYPE_CHECKING:
+    from trimtab.source.proto import ProtoFile
 
 
 def message_classes(file: ProtoFile, module: str) -> dict[str, Any]:
@@ -96,13 +73,17 @@ def _message_text(file: ProtoFile, name: str, indent: str) -> list[str]:
 
 def _file_descriptor(file: ProtoFile) -> descriptor_pb2.FileDescriptorProto:
     proto = descriptor_pb2.FileDescriptorProto(name=file.name, package=file.package, syntax="proto3")
+    for name, values in file.enums.items():
+        enum = proto.enum_type.add(name=_enum_name(name))
+        for value_name, number in values.items():
+            enum.value.add(name=value_name, number=number)
     messages: dict[str, descriptor_pb2.DescriptorProto] = {}
     for name, fields in file.messages.items():
         outer, _, short = name.rpartition(".")
         message = messages[outer].nested_type.add(name=short) if outer else proto.message_type.add(name=short)
         messages[name] = message
         for field in fields:
-            _add_field(message, field, f".{file.package}", name)
+            _add_field(message, field, file, name)
     if file.service:
         service = proto.service.add(name=file.service)
         for method in file.methods:
@@ -114,7 +95,11 @@ def _file_descriptor(file: ProtoFile) -> descriptor_pb2.FileDescriptorProto:
     return proto
 
 
-def _add_field(message: descriptor_pb2.DescriptorProto, field: Field, package: str, owner: str) -> None:
+def _enum_name(name: str) -> str:
+    return name.replace(".", "")
+
+
+def _add_field(message: descriptor_pb2.DescriptorProto, field: Field, file: ProtoFile, owner: str) -> None:
     added = message.field.add(name=field.name, number=field.number)
     added.label = added.LABEL_REPEATED if field.repeated else added.LABEL_OPTIONAL
     type_name = field.type
@@ -123,14 +108,17 @@ def _add_field(message: descriptor_pb2.DescriptorProto, field: Field, package: s
         entry = message.nested_type.add(name=entry_name)
         entry.options.map_entry = True
         for number, (name, inner) in enumerate(zip(("key", "value"), entry_types.groups(), strict=True), 1):
-            _add_field(entry, Field(number, name, inner), package, f"{owner}.{entry_name}")
+            _add_field(entry, Field(number, name, inner), file, f"{owner}.{entry_name}")
         added.label = added.LABEL_REPEATED
         type_name = f"{owner}.{entry_name}"
     if scalar := _SCALARS.get(type_name):
         added.type = scalar
+    elif type_name in file.enums:
+        added.type = added.TYPE_ENUM
+        added.type_name = f".{file.package}.{_enum_name(type_name)}"
     else:
         added.type = added.TYPE_MESSAGE
-        added.type_name = f"{package}.{type_name}"
+        added.type_name = f".{file.package}.{type_name}"
     if field.oneof:
         if field.oneof not in [oneof.name for oneof in message.oneof_decl]:
             message.oneof_decl.add(name=field.oneof)
@@ -140,5 +128,8 @@ def _add_field(message: descriptor_pb2.DescriptorProto, field: Field, package: s
 _MAP = re.compile(r"map<(\w+), ([\w.]+)>")
 _SCALARS = {
     name: descriptor_pb2.FieldDescriptorProto.Type.Value(f"TYPE_{name.upper()}")
-    for name in ("bool", "bytes", "double", "float", "int32", "int64", "string", "uint32", "uint64")
+    for name in (
+        *("bool", "bytes", "double", "fixed32", "fixed64", "float", "int32", "int64", "sint32", "sint64", "string"),
+        *("uint32", "uint64"),
+    )
 }

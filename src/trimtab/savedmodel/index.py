@@ -1,0 +1,206 @@
+"""Where each part of a SavedModel lies in its proto, found by one walk that skips what bears no signature.
+
+Nothing is decoded but the keys and names by which parts are looked up. Edits replace parts by these very spans.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
+
+from trimtab.errors import ArtifactError
+from trimtab.source.wire import BYTES, VARINT, Wire, WireField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimtab.source.bytes import ByteSource
+
+MAX_PARTS = 500_000
+"""How many nodes, functions and objects a SavedModel has in all, before it is taken for a bomb."""
+
+_MAX_NAME = 64 << 10
+
+
+class Span(NamedTuple):
+    """A length-delimited field: its tag begins at `at`, its content lies in `start` to `end`."""
+
+    at: int
+    start: int
+    end: int
+
+
+class Spans:
+    """Many spans, compactly."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+
+    def append(self, span: Span) -> None:
+        """Add one at the end."""
+        self._numbers.extend(span)
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 3
+
+    def __getitem__(self, position: int) -> Span:
+        if not 0 <= position < len(self):
+            raise IndexError(position)
+        return Span(*self._numbers[3 * position : 3 * position + 3])
+
+    def __iter__(self) -> Iterator[Span]:
+        return map(self.__getitem__, range(len(self)))
+
+
+class MetaGraphIndex(Struct):
+    """The parts of one MetaGraphDef, by the names of the proto's fields.
+
+    span, graph_def, library, object_graph_def: the enclosing messages, whose lengths an edit must mend.
+    node: GraphDef.node. function: FunctionDefLibrary.function by name. nodes, concrete_functions: of the object graph.
+    """
+
+    span: Span
+    meta_info_def: Span | None = None
+    graph_def: Span | None = None
+    library: Span | None = None
+    object_graph_def: Span | None = None
+    saver_def: Span | None = None
+    node: Spans = field(default_factory=Spans)
+    function: dict[str, Span] = field(default_factory=dict)
+    signature_def: dict[str, Span] = field(default_factory=dict)
+    collection_def: dict[str, Span] = field(default_factory=dict)
+    asset_file_def: Spans = field(default_factory=Spans)
+    nodes: Spans = field(default_factory=Spans)
+    concrete_functions: dict[str, Span] = field(default_factory=dict)
+
+
+class SavedModelIndex(Struct):
+    """The parts of a SavedModel."""
+
+    schema_version: int
+    meta_graphs: tuple[MetaGraphIndex, ...]
+
+
+def index_saved_model(source: ByteSource) -> SavedModelIndex:
+    """Walk the proto in `source`. ArtifactError where it is malformed or no SavedModel."""
+    return _Walk(source).saved_model()
+
+
+def looks_like_saved_model(source: ByteSource) -> bool:
+    """Whether the bytes begin as those of a SavedModel do: perhaps a version, then a MetaGraphDef."""
+    wire = Wire(source, max_fields=16)
+    try:
+        for field_ in wire.fields(0, source.size):
+            if field_.number == 1 and field_.wire_type == VARINT:
+                continue
+            if field_.number != 2 or field_.wire_type != BYTES:
+                return False
+            first = next(wire.fields(field_.start, field_.end), None)
+            return first is not None and first.number in (1, 2, 7) and first.wire_type == BYTES
+    except ArtifactError:
+        return False
+    return False
+
+
+class _Walk:
+    def __init__(self, source: ByteSource) -> None:
+        self._wire = Wire(source, max_fields=8 * MAX_PARTS)
+        self._name = source.name
+        self._parts_left = MAX_PARTS
+
+    def saved_model(self) -> SavedModelIndex:
+        version = 0
+        meta_graphs = []
+        for field_ in self._wire.fields(0, self._wire.source.size):
+            if field_.number == 1 and field_.wire_type == VARINT:
+                version = field_.value
+            elif field_.number == 2:
+                meta_graphs.append(self._meta_graph(self._span(field_)))
+        if not meta_graphs:
+            raise ArtifactError(where=self._name, expected="a SavedModel with at least one MetaGraph", got="none")
+        return SavedModelIndex(version, tuple(meta_graphs))
+
+    def _meta_graph(self, span: Span) -> MetaGraphIndex:
+        index = MetaGraphIndex(span)
+        for field_ in self._wire.fields(span.start, span.end):
+            match field_.number:
+                case 1:
+                    index.meta_info_def = self._once(index.meta_info_def, field_, "meta_info_def")
+                case 2:
+                    index.graph_def = self._once(index.graph_def, field_, "graph_def")
+                    self._graph(index, index.graph_def)
+                case 3:
+                    index.saver_def = self._once(index.saver_def, field_, "saver_def")
+                case 4:
+                    index.collection_def[self._key(field_)] = self._span(field_)
+                case 5:
+                    index.signature_def[self._key(field_)] = self._span(field_)
+                case 6:
+                    index.asset_file_def.append(self._part(field_))
+                case 7:
+                    index.object_graph_def = self._once(index.object_graph_def, field_, "object_graph_def")
+                    self._objects(index, index.object_graph_def)
+        return index
+
+    def _graph(self, index: MetaGraphIndex, span: Span) -> None:
+        for field_ in self._wire.fields(span.start, span.end):
+            if field_.number == 1:
+                index.node.append(self._part(field_))
+            elif field_.number == 2:
+                index.library = self._once(index.library, field_, "library")
+                for function in self._wire.fields(index.library.start, index.library.end):
+                    if function.number == 1:
+                        index.function[self._function_name(function)] = self._part(function)
+
+    def _objects(self, index: MetaGraphIndex, span: Span) -> None:
+        for field_ in self._wire.fields(span.start, span.end):
+            if field_.number == 1:
+                index.nodes.append(self._part(field_))
+            elif field_.number == 2:
+                index.concrete_functions[self._key(field_)] = self._part(field_)
+
+    def _function_name(self, function: WireField) -> str:
+        """FunctionDef.signature.name: its first field's first field in every proto that TensorFlow wrote."""
+        for field_ in self._wire.fields(*self._span(function)[1:]):
+            if field_.number == 1:
+                return self._key(field_)
+        return ""
+
+    def _key(self, entry: WireField) -> str:
+        """Field 1 of a message as text: a map entry's key, an OpDef's name."""
+        for field_ in self._wire.fields(*self._span(entry)[1:]):
+            if field_.number == 1:
+                return self._wire.text(field_, limit=_MAX_NAME)
+        return ""
+
+    def _part(self, field_: WireField) -> Span:
+        self._parts_left -= 1
+        if self._parts_left < 0:
+            raise ArtifactError(
+                where=f"{self._name} at offset {field_.at}",
+                expected=f"at most {MAX_PARTS} nodes, functions and objects",
+                got="more",
+                hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
+            )
+        return self._span(field_)
+
+    def _once(self, before: Span | None, field_: WireField, name: str) -> Span:
+        if before is not None:
+            raise ArtifactError(
+                where=f"{self._name} at offset {field_.at}",
+                expected=f"{name} once in a MetaGraph",
+                got="a second part of it",
+                hint="TensorFlow writes it in one piece. Has the file been put together from others?",
+            )
+        return self._span(field_)
+
+    def _span(self, field_: WireField) -> Span:
+        if field_.wire_type != BYTES:
+            raise ArtifactError(
+                where=f"{self._name} at offset {field_.at}",
+                expected=f"a message in field {field_.number}",
+                got=f"wire type {field_.wire_type}",
+            )
+        return Span(field_.at, field_.start, field_.end)

@@ -1,0 +1,170 @@
+"""The object graph: its nodes, decoded when asked for, and the paths by which a user reaches them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+from trimtab.errors import ArtifactError
+from trimtab.savedmodel.message import BYTES, decode, fields, text
+from trimtab.savedmodel.object_protos import KINDS, SavedConcreteFunction, SavedObject
+from trimtab.savedmodel.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from trimtab.savedmodel.index import MetaGraphIndex, Span
+    from trimtab.source.bytes import ByteSource
+
+MAX_BYTES = 256 << 20
+
+_KIND_OF = {field.number: field.name for field in SCHEMA.messages["SavedObject"] if field.name in KINDS}
+
+
+class ObjectGraph:
+    """The SavedObjectGraph of a MetaGraph. Node 0 is the root; node ids are positions.
+
+    nodes: every SavedObject. concrete_functions: every SavedConcreteFunction, by the name of its FunctionDef.
+    """
+
+    def __init__(self, source: ByteSource, index: MetaGraphIndex, span: Span) -> None:
+        if span.end - span.start > MAX_BYTES:
+            raise ArtifactError(
+                where=f"{source.name}: object_graph_def",
+                expected=f"at most {MAX_BYTES} bytes",
+                got=str(span.end - span.start),
+            )
+        data = source.read(span.start, span.end - span.start)
+        self.nodes = Nodes(data, index, span.start, f"{source.name}: nodes")
+        self.concrete_functions = ConcreteFunctions(data, index, span.start, f"{source.name}: concrete_functions")
+
+    @cached_property
+    def kinds(self) -> Sequence[str]:
+        """The kind of each node, without decoding it."""
+        return [outline[0] for outline in self._outlines]
+
+    @cached_property
+    def children(self) -> Sequence[Mapping[str, int]]:
+        """The children of each node: their ids by local name, without decoding it."""
+        return [outline[1] for outline in self._outlines]
+
+    @cached_property
+    def paths(self) -> Mapping[int, str]:
+        """By node id, the shortest path from the root: `root`, `root.layers.0.kernel`. Unreachable nodes have none.
+
+        Cycles are common and harmless: each node is visited once. Edges to nodes that do not exist are passed over.
+        """
+        paths = {0: "root"} if self.nodes else {}
+        waiting = deque(paths)
+        while waiting:
+            node_id = waiting.popleft()
+            for name, child in self.children[node_id].items():
+                if child not in paths and 0 <= child < len(self.nodes):
+                    paths[child] = f"{paths[node_id]}.{name}"
+                    waiting.append(child)
+        return paths
+
+    def find(self, path: str) -> int | None:
+        """The node at a path, with or without the leading `root`; None when there is none. Names may contain dots."""
+        if path in ("", "root"):
+            return 0 if self.nodes else None
+        return self._find(0, path.removeprefix("root.")) if self.nodes else None
+
+    def _find(self, node_id: int, path: str) -> int | None:
+        seen = {(node_id, path)}
+        waiting = [(node_id, path)]
+        while waiting:
+            node_id, path = waiting.pop()
+            for name, child in self.children[node_id].items():
+                if not 0 <= child < len(self.nodes):
+                    continue
+                if path == name:
+                    return child
+                rest = (child, path[len(name) + 1 :])
+                if path.startswith(f"{name}.") and rest not in seen:
+                    seen.add(rest)
+                    waiting.append(rest)
+        return None
+
+    @cached_property
+    def _outlines(self) -> list[tuple[str, dict[str, int]]]:
+        return [self.nodes.outline(node_id) for node_id in range(len(self.nodes))]
+
+
+class Nodes(Sequence[SavedObject]):
+    """The nodes by id; each is decoded when asked for."""
+
+    def __init__(self, data: bytes, index: MetaGraphIndex, offset: int, where: str) -> None:
+        self._data = data
+        self._spans = index.nodes
+        self._offset = offset
+        self._where = where
+        self._made: dict[int, SavedObject] = {}
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    @overload
+    def __getitem__(self, node_id: int) -> SavedObject: ...
+    @overload
+    def __getitem__(self, node_id: slice) -> Sequence[SavedObject]: ...
+    def __getitem__(self, node_id: int | slice) -> SavedObject | Sequence[SavedObject]:
+        if isinstance(node_id, slice):
+            return [self[each] for each in range(*node_id.indices(len(self)))]
+        made = self._made.get(node_id)
+        if made is None:
+            _, start, end = self._spans[node_id]
+            where = f"{self._where}[{node_id}]"
+            made = decode(SavedObject, self._data, where, start - self._offset, end - self._offset)
+            self._made[node_id] = made
+        return made
+
+    def outline(self, node_id: int) -> tuple[str, dict[str, int]]:
+        """The kind of a node and its children, at a tenth of the cost of decoding it."""
+        data, where = self._data, f"{self._where}[{node_id}]"
+        _, start, end = self._spans[node_id]
+        kind, children = "", {}
+        for number, wire_type, begin, stop in fields(data, start - self._offset, end - self._offset, where):
+            if number == 1 and wire_type == BYTES:
+                child, name = 0, ""
+                for inner, inner_type, at, until in fields(data, begin, stop, where):
+                    if inner == 1:
+                        child = at
+                    elif inner == 2 and inner_type == BYTES:
+                        name = text(data, at, until, where)
+                children[name] = child
+            else:
+                kind = _KIND_OF.get(number, kind)
+        return kind, children
+
+
+class ConcreteFunctions(Mapping[str, SavedConcreteFunction]):
+    """The concrete functions by name; each is decoded when asked for."""
+
+    def __init__(self, data: bytes, index: MetaGraphIndex, offset: int, where: str) -> None:
+        self._data = data
+        self._spans = index.concrete_functions
+        self._offset = offset
+        self._where = where
+        self._made: dict[str, SavedConcreteFunction] = {}
+
+    def __getitem__(self, name: str) -> SavedConcreteFunction:
+        made = self._made.get(name)
+        if made is None:
+            _, start, end = self._spans[name]
+            where = f"{self._where}[{name!r}]"
+            made = SavedConcreteFunction()
+            for number, wire_type, begin, stop in fields(self._data, start - self._offset, end - self._offset, where):
+                if number == 2 and wire_type == BYTES:
+                    made = decode(SavedConcreteFunction, self._data, where, begin, stop)
+            self._made[name] = made
+        return made
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._spans
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._spans)
+
+    def __len__(self) -> int:
+        return len(self._spans)
