@@ -27,7 +27,7 @@ MAX_FIELDS = 500_000
 _CLASSES: dict[str, type[Message]] = {}
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, repr_omit_defaults=True):
     """Base of the decoded messages. A field that a subclass does not declare is skipped.
 
     proto: the name of the message in the schema, where it is not the name of the class.
