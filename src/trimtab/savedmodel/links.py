@@ -10,6 +10,7 @@ from trimtab.errors import ArtifactError
 from trimtab.savedmodel.captures import Capture, captures
 from trimtab.savedmodel.function_spec import CallSpec, call_spec
 from trimtab.savedmodel.model import INIT_OPS
+from trimtab.savedmodel.object_protos import SavedFunction
 from trimtab.savedmodel.structure import structure
 from trimtab.savedmodel.twins import twins
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.graph import FunctionDef
     from trimtab.savedmodel.graph_protos import SignatureDef
     from trimtab.savedmodel.model import MetaGraph
-    from trimtab.savedmodel.object_protos import SavedBareConcreteFunction, SavedConcreteFunction, SavedFunction
+    from trimtab.savedmodel.object_protos import SavedBareConcreteFunction, SavedConcreteFunction
     from trimtab.savedmodel.structure import Structure
 
 
@@ -75,7 +76,7 @@ class ConcreteFunction:
         return tuple(
             (function, position)
             for function in self.meta_graph.functions.values()
-            for position, name in enumerate(function.saved.concrete_functions)
+            for position, name in enumerate(function.trace_names)
             if name == self.name
         )
 
@@ -91,11 +92,17 @@ class ConcreteFunction:
 class PolymorphicFunction:
     """A `tf.function` (place 3): its parameters and its traces, in the order in which they are tried."""
 
-    def __init__(self, meta_graph: MetaGraph, node_id: int, path: str, saved: SavedFunction) -> None:
+    def __init__(self, meta_graph: MetaGraph, node_id: int, path: str, trace_names: tuple[str, ...]) -> None:
         self.meta_graph = meta_graph
         self.node_id = node_id
         self.path = path
-        self.saved = saved
+        self.trace_names = trace_names
+
+    @cached_property
+    def saved(self) -> SavedFunction:
+        """The message."""
+        objects = self.meta_graph.object_graph_def
+        return (objects.nodes[self.node_id].function if objects else None) or SavedFunction()
 
     @cached_property
     def spec(self) -> CallSpec:
@@ -105,7 +112,7 @@ class PolymorphicFunction:
     @cached_property
     def traces(self) -> tuple[ConcreteFunction, ...]:
         """Its traces in trial order."""
-        return tuple(ConcreteFunction(self.meta_graph, name) for name in self.saved.concrete_functions)
+        return tuple(ConcreteFunction(self.meta_graph, name) for name in self.trace_names)
 
     @property
     def where(self) -> str:
@@ -159,7 +166,7 @@ class ServedSignature:
         places = {
             name: (function, position)
             for function in self.meta_graph.functions.values()
-            for position, name in reversed(list(enumerate(function.saved.concrete_functions)))
+            for position, name in reversed(list(enumerate(function.trace_names)))
         }
         if self.callee in places:
             return (places[self.callee],)
@@ -187,10 +194,9 @@ def polymorphic_functions(meta_graph: MetaGraph) -> Mapping[str, PolymorphicFunc
         return {}
     found = {}
     for node_id, kind in enumerate(objects.kinds):
-        saved = objects.nodes[node_id].function if kind == "function" else None
-        if saved is not None:
+        if kind == "function":
             path = objects.paths.get(node_id, f"nodes[{node_id}]").removeprefix("root.")
-            found[path] = PolymorphicFunction(meta_graph, node_id, path, saved)
+            found[path] = PolymorphicFunction(meta_graph, node_id, path, objects.traces[node_id])
     return found
 
 
