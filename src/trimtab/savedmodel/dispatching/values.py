@@ -26,7 +26,7 @@ from trimtab.savedmodel.structure import (
 if TYPE_CHECKING:
     from trimtab.savedmodel.graph_protos import Shape
 
-MAX_VALUES = 1 << 20
+MAX_VALUES = 1 << 17
 """How many values a call may hold, counting those inside containers."""
 
 MAX_DATA = 1024
@@ -84,10 +84,14 @@ class SparseValue(Struct, frozen=True):
 
 
 class Opaque(Struct, frozen=True):
-    """A Python object that is neither a tensor nor equal to any literal a SavedModel can hold."""
+    """A Python object that is neither a tensor nor equal to any literal a SavedModel can hold.
+
+    real: whether it is a real number of a kind of its own, such as a `Fraction`; numbers can be made of it.
+    """
 
     type_name: str
     text: str = ""
+    real: bool = False
 
     def __str__(self) -> str:
         return self.text or f"a {self.type_name}"
@@ -189,7 +193,9 @@ def _foreign(thing: Any) -> Value:
         return _array(thing)
     if isinstance(thing, int | float | complex | str | bytes):  # a subclass, such as numpy.str_
         return _plain(thing)
-    return Opaque(name, repr(thing)[:80])
+    import numbers
+
+    return Opaque(name, repr(thing)[:80], isinstance(thing, numbers.Real))
 
 
 def _tensorflow(thing: Any) -> TensorValue:
@@ -198,8 +204,10 @@ def _tensorflow(thing: Any) -> TensorValue:
         return TensorValue(dtype, shape, source="variable", trainable=bool(getattr(thing, "trainable", True)))
     if not _is_eager(thing):
         return TensorValue(dtype, shape, source="symbolic")
-    small = shape is not None and _size(shape) <= MAX_DATA and dtype not in ("resource", "variant")
-    return TensorValue(dtype, shape, thing.numpy().tolist() if small and shape else None)
+    if shape is None or _size(shape) > MAX_DATA or dtype in ("resource", "variant"):
+        return TensorValue(dtype, shape)
+    data = thing.numpy()
+    return TensorValue(dtype, shape, data.tolist() if hasattr(data, "tolist") else data)
 
 
 def _is_eager(thing: Any) -> bool:
