@@ -1,0 +1,132 @@
+"""What a graph says of one of its tensors: that it exists, its dtype, and its shape where that is known.
+
+The ops of a graph are declared in the proto itself (`stripped_op_list`), so that no list of TensorFlow's ops is needed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+from msgspec import Struct
+
+from trimtab.errors import ArtifactError
+from trimtab.savedmodel.editing.references import producer
+from trimtab.savedmodel.graph_protos import TensorShapeProto
+from trimtab.savedmodel.message import decode
+from trimtab.savedmodel.messages import classes, serialize
+
+if TYPE_CHECKING:
+    from trimtab.savedmodel.editing.draft import Draft
+    from trimtab.savedmodel.graph_protos import Shape
+
+_SHAPED = frozenset({"Placeholder", "PlaceholderWithDefault", "VariableV2", "Variable"})
+"""Ops whose attribute `shape` is the shape of what they give."""
+
+_MAX_META_INFO = 64 << 20
+_MAX_OUTPUTS = 1 << 16
+
+
+class TensorFacts(Struct, frozen=True):
+    """A tensor as `node:index`, its dtype by number, and its static shape; None also where nothing says it."""
+
+    name: str
+    dtype: int
+    shape: Shape
+
+
+def tensor_facts(draft: Draft, tensor: str) -> TensorFacts:
+    """What is known of a tensor of the graph. ArtifactError when it does not exist, or nothing tells its dtype.
+
+    tensor: `node:index`, or `node` for its first output.
+    """
+    where = f"{draft.meta_graph.where}.graph_def"
+    name, _, number = tensor.partition(":")
+    position = int(number) if number.isdecimal() and len(number) < 10 else 0 if not number else -1
+    if name not in draft.nodes:
+        near = difflib.get_close_matches(name, list(draft.nodes), n=3)
+        raise ArtifactError(
+            "the graph has no such node",
+            where=where,
+            expected=f"one of {', '.join(map(repr, near))}" if near else "a tensor as node:index",
+            got=repr(tensor),
+        )
+    node = draft.nodes[name]
+    dtypes = _output_dtypes(draft, node)
+    if not 0 <= position < len(dtypes):
+        raise ArtifactError(
+            where=f"{where}.node[{name!r}]",
+            expected=f"an output from 0 to {len(dtypes) - 1}" if dtypes else "a node with outputs",
+            got=repr(tensor),
+        )
+    return TensorFacts(f"{name}:{position}", dtypes[position], _shape(draft, node, f"{name}:{position}", position))
+
+
+def _output_dtypes(draft: Draft, node: Any) -> list[int]:
+    op = _op(draft, node)
+    dtypes: list[int] = []
+    for argument in op.output_arg:
+        if argument.type_list_attr:
+            dtypes += _attr(node, op, argument.type_list_attr).list.type
+            continue
+        dtype = argument.type or _attr(node, op, argument.type_attr).type
+        number = _attr(node, op, argument.number_attr).i if argument.number_attr else 1
+        if not 0 <= number <= _MAX_OUTPUTS:
+            raise ArtifactError(
+                where=f"{draft.meta_graph.where}.graph_def.node[{node.name!r}]",
+                expected=f"at most {_MAX_OUTPUTS} outputs",
+                got=str(number),
+            )
+        dtypes += [dtype] * number
+    return dtypes
+
+
+def _op(draft: Draft, node: Any) -> Any:
+    """The declaration of a node's op: the graph's own, or that of the function that it is."""
+    span = draft.meta_graph.index.meta_info_def
+    if span is not None and span.end - span.start <= _MAX_META_INFO:
+        data = draft.meta_graph.source.read(span.start, span.end - span.start)
+        try:
+            declared = classes()["MetaGraphDef.MetaInfoDef"].FromString(data).stripped_op_list.op
+        except DecodeError:
+            where = f"{draft.meta_graph.where}.meta_info_def"
+            raise ArtifactError(where=where, expected="a whole message", got="malformed bytes") from None
+        for op in declared:
+            if op.name == node.op:
+                return op
+    if node.op in draft.functions:
+        return draft.functions[node.op].signature
+    raise ArtifactError(
+        "nothing tells the dtype of the tensor",
+        where=f"{draft.meta_graph.where}.graph_def.node[{node.name!r}]",
+        expected="an op that the model declares",
+        got=repr(node.op),
+    )
+
+
+def _attr(node: Any, op: Any, name: str) -> Any:
+    if name in node.attr:
+        return node.attr[name]
+    defaults = (each.default_value for each in op.attr if each.name == name)
+    return next(defaults, classes()["AttrValue"]())
+
+
+def _shape(draft: Draft, node: Any, tensor: str, position: int) -> Shape:
+    if "_output_shapes" in node.attr:
+        shapes = node.attr["_output_shapes"].list.shape
+        if position < len(shapes):
+            return _decoded(shapes[position])
+    if node.op in _SHAPED and "shape" in node.attr:
+        return _decoded(node.attr["shape"].shape)
+    if node.op == "Const" and "value" in node.attr:
+        return _decoded(node.attr["value"].tensor.tensor_shape)
+    for signature in draft.signature_def.values():
+        for info in (*signature.inputs.values(), *signature.outputs.values()):
+            if info.name == tensor or (not position and info.name and info.name == producer(tensor)):
+                return _decoded(info.tensor_shape)
+    return None
+
+
+def _decoded(shape: Any) -> Shape:
+    return decode(TensorShapeProto, serialize(shape), "tensor_shape").shape
