@@ -107,7 +107,7 @@ def remove_signature(draft: Draft, key: str) -> None:
     if definition is not None:
         draft.signature_def.remove(key, "the signature is removed")
         if wrapper:
-            _remove_call(draft, definition, wrapper, note)
+            remove_call(draft, definition, wrapper, note)
     if node_id is not None:
         remove_unused_object(draft, node_id, note)
 
@@ -141,10 +141,11 @@ def child_of_map(draft: Draft, key: str) -> int | None:
 
 
 def _has_map(draft: Draft) -> bool:
-    return _map_id(draft) is not None
+    return map_of_signatures(draft) is not None
 
 
-def _map_id(draft: Draft) -> int | None:
+def map_of_signatures(draft: Draft) -> int | None:
+    """The node of the `signatures` map; None when the model has none."""
     if 0 not in draft.objects:
         return None
     found = (child.node_id for child in draft.objects[0].children if child.local_name == "signatures")
@@ -154,13 +155,13 @@ def _map_id(draft: Draft) -> int | None:
 
 def _signature_map(draft: Draft) -> tuple[int, Any]:
     """The `signatures` map of a draft that has one: its id and a copy."""
-    map_id = _map_id(draft)
+    map_id = map_of_signatures(draft)
     if map_id is None:
         raise ArtifactError(where=draft.meta_graph.where, expected="a child 'signatures' of the root", got="none")
     return map_id, draft.objects[map_id]
 
 
-def _remove_call(draft: Draft, definition: Any, wrapper: str, note: str) -> None:
+def remove_call(draft: Draft, definition: Any, wrapper: str, note: str) -> None:
     """Take out the graph's call of a wrapper and the placeholders that feed it, unless something else uses them."""
     outputs = {producer(tensor) for info in definition.outputs.values() for tensor in tensor_names(info)}
     inputs = {producer(tensor) for info in definition.inputs.values() for tensor in tensor_names(info)}
