@@ -129,8 +129,8 @@ def _constant(value: Value, dtype: str | None) -> TensorValue:
         raise Raises("ValueError", "None values not supported.")
     if dtype is not None:
         check = _check_of(dtype)
-        for leaf in _flat(value) if check is not None else ():
-            if not check(leaf):
+        for leaf in _flat(value):
+            if check is not None and not check(leaf):
                 raise Raises("TypeError", f"Expected {dtype}, but got {leaf!r} of type {type(leaf).__name__!r}.")
     shape = _numpy_shape(value, objects=dtype == "string")
     if shape != _dense_dimensions(value):

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from msgspec import Struct
 
 from trimtab.errors import ConversionError
+from trimtab.savedmodel.dispatching.refusing import Raises
 from trimtab.savedmodel.dtypes import dtype_code
 from trimtab.savedmodel.structure import (
     MAX_DEPTH,
     DTypeLiteral,
     NamedTuple,
+    OtherTypeSpec,
     RaggedTensorSpec,
     ShapeLiteral,
     SparseTensorSpec,
@@ -32,8 +34,9 @@ MAX_VALUES = 1 << 17
 MAX_DATA = 1024
 """How many elements of an array are kept as data; a larger one is known by dtype and shape only."""
 
-Source: TypeAlias = Literal["tensor", "numpy", "scalar", "variable", "symbolic"]
-"""Where a tensor comes from: an eager tensor, a NumPy array, a NumPy scalar, a variable, a tensor inside a graph."""
+Source: TypeAlias = Literal["tensor", "numpy", "scalar", "variable", "symbolic", "converted"]
+"""Where a tensor comes from: an eager tensor, a NumPy array, a NumPy scalar, a variable, a tensor inside a graph;
+converted: TensorFlow makes it of a Python value, or of an array of another dtype, while it casts an argument."""
 
 
 class TensorValue(Struct, frozen=True):
@@ -100,14 +103,14 @@ class Opaque(Struct, frozen=True):
 Tensor: TypeAlias = TensorValue | RaggedValue | SparseValue
 
 Value: TypeAlias = (
-    "Tensor | Opaque | NamedTuple | ShapeLiteral | DTypeLiteral | range | bool | int | float | complex | str | bytes"
-    " | list[Value] | tuple[Value, ...] | dict[Any, Value] | None"
+    "Tensor | OtherTypeSpec | Opaque | NamedTuple | ShapeLiteral | DTypeLiteral | range | bool | int | float | complex"
+    " | str | bytes | list[Value] | tuple[Value, ...] | dict[Any, Value] | None"
 )
-"""An argument. The fields of a NamedTuple are values too."""
+"""An argument. The fields of a NamedTuple are values too. A spec of another class stands for a value of it."""
 
 TENSORS = (TensorValue, RaggedValue, SparseValue)
 
-_OURS = (*TENSORS, Opaque, ShapeLiteral, DTypeLiteral, range, bool, int, float, complex, str, bytes)
+_OURS = (*TENSORS, OtherTypeSpec, Opaque, ShapeLiteral, DTypeLiteral, range, bool, int, float, complex, str, bytes)
 
 
 def value_of(thing: Any) -> Value:
@@ -168,6 +171,50 @@ def spec_value(spec: TensorSpec | RaggedTensorSpec | SparseTensorSpec) -> Tensor
     if isinstance(spec, SparseTensorSpec):
         return SparseValue(spec.dtype, spec.shape, symbolic=True)
     return TensorValue(spec.dtype, spec.shape, source="symbolic")
+
+
+def is_symbolic(value: Value) -> bool:
+    """Whether there is a tensor of a graph in it, so that a call with it is made inside a graph."""
+    if isinstance(value, TensorValue):
+        return value.source == "symbolic"
+    if isinstance(value, RaggedValue | SparseValue):
+        return value.symbolic
+    items: Any = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    if isinstance(value, NamedTuple):
+        items = dict(_fields(value)).values()
+    return any(is_symbolic(item) for item in items)
+
+
+def traced(value: Value) -> Value:
+    """A value as a placeholder of the graph in which the traces are tried: arrays are tensors, a range is a list.
+
+    Raises the TypeError of TensorFlow for a dict whose keys have no order.
+    """
+    if isinstance(value, TensorValue):
+        if value.source == "variable":
+            return value
+        return TensorValue(value.dtype, value.shape, source="symbolic")
+    if isinstance(value, range):
+        return list(value)
+    if isinstance(value, list):
+        return [traced(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(traced(item) for item in value)
+    if isinstance(value, NamedTuple):
+        fields: Any = tuple((name, traced(item)) for name, item in _fields(value))
+        return NamedTuple(value.type_name, fields)
+    if isinstance(value, dict):
+        try:
+            sorted(value)
+        except TypeError as error:
+            raise Raises("TypeError", str(error)) from None
+        return {key: traced(item) for key, item in value.items()}
+    return value
+
+
+def _fields(value: NamedTuple) -> Any:
+    """The fields of a named tuple that is an argument: they are values."""
+    return value.fields
 
 
 def _foreign(thing: Any) -> Value:

@@ -1,0 +1,168 @@
+"""What comes of a call of one concrete function: of a signature, or of a function that was saved as it was.
+
+TensorFlow binds the call to the structured signature and, where that fails, once more to the flat one, which looks at
+names and nothing else: shapes are then not compared at all, and a wrong dtype fails only when the function runs.
+Source: `ConcreteFunction._call_impl` in tensorflow/python/eager/polymorphic_function/concrete_function.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from trimtab.savedmodel.dispatching.binding import BindingRaises, Bound, bind
+from trimtab.savedmodel.dispatching.feeding import component_feeds, named
+from trimtab.savedmodel.dispatching.outcome import Dispatch, Feed, Refusal
+from trimtab.savedmodel.dispatching.parameters import Parameter, safe_name
+from trimtab.savedmodel.dispatching.refusing import Raises
+from trimtab.savedmodel.dispatching.shapes import compatible
+from trimtab.savedmodel.dispatching.values import TensorValue, is_symbolic, value_of
+from trimtab.savedmodel.dispatching.wording import value_text
+from trimtab.savedmodel.structure import SPECS, TensorSpec, components, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.savedmodel.dispatching.values import Value
+    from trimtab.savedmodel.links import ConcreteFunction
+    from trimtab.savedmodel.structure import Structure
+
+
+class Callable(Struct, frozen=True):
+    """A concrete function as it is called.
+
+    function: None in a TF1 model, where the function is the part of the graph between feeds and fetches.
+    parameters: each constrained to what the function takes. keywords: the names of its flat inputs, in order.
+    allowed_positional: how many of them may be given by position. result: what it returns.
+    """
+
+    label: str
+    parameters: tuple[Parameter, ...]
+    keywords: tuple[str, ...]
+    allowed_positional: int
+    function: ConcreteFunction | None = None
+    result: Structure | UnsetType = UNSET
+
+
+def call(callee: Callable, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatch:
+    """What TensorFlow does when a concrete function is called."""
+    given: Any = value_of([tuple(args), dict(kwargs)])
+    in_graph = is_symbolic(given)
+    trace = callee.function.name if callee.function is not None else callee.label
+    captures = callee.function.captures if callee.function is not None else ()
+    try:
+        feeds = _fed(callee, given[0], given[1], in_graph=in_graph)
+    except BindingRaises as error:
+        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, error.stage))
+    except Raises as error:
+        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, "call"))
+    made = named(callee.function, feeds) if callee.function is not None else _by_keyword(callee, feeds)
+    return Dispatch(callee.label, trace, feeds=made, captures=captures)
+
+
+def _fed(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[Feed]:
+    try:
+        bound = bind(callee.parameters, args, kwargs, in_graph=in_graph, result=callee.result)
+    except BindingRaises as structured:
+        if structured.tensorflow != "TypeError":
+            raise
+        try:
+            return _flat(callee, args, kwargs, in_graph=in_graph)
+        except Raises as flat:
+            if flat.tensorflow not in ("TypeError", "ValueError"):
+                raise
+            text = f"{structured.message}\nFallback to flat signature also failed due to: {flat.message}"
+            raise BindingRaises("TypeError", text, structured.stage) from None
+    return _structured(callee.parameters, bound)
+
+
+def _structured(parameters: tuple[Parameter, ...], bound: Bound) -> list[Feed]:
+    """The flat tensors of the bound arguments: positional ones in order, then the others sorted by name."""
+    arguments = bound.arguments
+    positional = [each for each in parameters if each.kind != "keyword"]
+    keywords = sorted((each for each in parameters if each.kind == "keyword"), key=lambda each: each.name)
+    found: list[Feed] = []
+    for each in (*positional, *keywords):
+        if not isinstance(each.constraint, UnsetType):
+            for spec, value in _tensors(each.name, each.constraint, arguments[each.name]):
+                found += [_marked(feed, value) for feed in component_feeds(spec, value)]
+    return found
+
+
+def _tensors(path: str, expected: Structure, value: Value) -> list[tuple[str, Value]]:
+    from trimtab.savedmodel.dispatching.matching import paired
+
+    return [(place, own) for place, spec, own in paired(path, expected, value) if isinstance(spec, SPECS)]
+
+
+def _marked(feed: Feed, value: Value) -> Feed:
+    converted = isinstance(value, TensorValue) and value.source == "converted"
+    return Feed(feed.argument, feed.dtype, feed.shape, feed.path, converted)
+
+
+def _flat(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[Feed]:
+    """The call by the flat signature: every argument is a tensor, by position or by its flat name."""
+    summary = f"{callee.label}({', '.join(callee.keywords)})"
+    if len(args) > callee.allowed_positional:
+        text = f"{summary} takes {callee.allowed_positional} positional arguments, got {len(args)}."
+        raise Raises("TypeError", text)
+    left = {safe_name(key): value for key, value in kwargs.items()}
+    given = list(args)
+    for keyword in callee.keywords[len(args) :]:
+        if safe_name(keyword) not in left:
+            missing = sorted(set(callee.keywords) - {*callee.keywords[: len(given)], *left})
+            raise Raises("TypeError", f"{summary} missing required arguments: {', '.join(missing)}.")
+        given.append(left.pop(safe_name(keyword)))
+    twice = next((key for key in left if key in callee.keywords), None)
+    if twice is not None:
+        raise Raises("TypeError", f"{summary} got two values for '{twice}'.")
+    if left:
+        raise Raises("TypeError", f"{summary} got unexpected keyword arguments: {', '.join(sorted(left))}.")
+    found = []
+    for position, (value, keyword) in enumerate(zip(given, callee.keywords, strict=False)):
+        if not isinstance(value, TensorValue) or value.source in ("numpy", "scalar"):
+            text = (
+                f"{summary}: expected argument #{position}(zero-based) to be a Tensor; "
+                f"got {type(value).__name__} ({value_text(value)})."
+            )
+            raise Raises("TypeError", text)
+        found.append(Feed("", value.dtype, value.shape, keyword))
+    _check_run(callee, found, in_graph=in_graph)
+    return found
+
+
+def _check_run(callee: Callable, feeds: list[Feed], *, in_graph: bool) -> None:
+    """What running the function notices about its flat inputs: their number and dtypes, and in a graph their shapes."""
+    specs = flat_specs(callee.parameters)
+    if len(feeds) != len(specs):
+        raise Raises("ValueError", f"{callee.label} takes {len(specs)} tensors, got {len(feeds)}")
+    for position, (spec, feed) in enumerate(zip(specs, feeds, strict=True)):
+        if in_graph and not compatible(spec.shape, feed.shape):
+            text = f"Tensor is not compatible with the shape this function was traced with. Expected {spec}, got {feed}"
+            raise Raises("ValueError", text)
+        if spec.dtype != feed.dtype:
+            text = (
+                f"cannot compute {callee.label} as input #{position}(zero-based) was expected to be a {spec.dtype} "
+                f"tensor but is a {feed.dtype} tensor"
+            )
+            raise Raises("InvalidArgumentError", text)
+
+
+def flat_specs(parameters: tuple[Parameter, ...]) -> list[TensorSpec]:
+    """The specs of the flat inputs."""
+    positional = [each for each in parameters if each.kind != "keyword"]
+    keywords = sorted((each for each in parameters if each.kind == "keyword"), key=lambda each: each.name)
+    found: list[TensorSpec] = []
+    for each in (*positional, *keywords):
+        for leaf in leaves(each.constraint) if not isinstance(each.constraint, UnsetType) else ():
+            if isinstance(leaf, SPECS):
+                found += components(leaf)
+    return found
+
+
+def _by_keyword(callee: Callable, feeds: list[Feed]) -> tuple[Feed, ...]:
+    names = [*callee.keywords, *[""] * len(feeds)]
+    return tuple(
+        Feed(name, each.dtype, each.shape, each.path, each.converted) for name, each in zip(names, feeds, strict=False)
+    )

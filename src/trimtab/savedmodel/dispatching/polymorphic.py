@@ -1,0 +1,146 @@
+"""Which trace of a polymorphic function a call runs: bind, cast, then two passes over the traces in stored order.
+
+Source: `recreate_function` in tensorflow/python/saved_model/function_deserialization.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trimtab.errors import ArtifactError
+from trimtab.savedmodel.dispatching.binding import BindingRaises, Bound, bind, default_value
+from trimtab.savedmodel.dispatching.feeding import feeds_of
+from trimtab.savedmodel.dispatching.matching import Matcher
+from trimtab.savedmodel.dispatching.outcome import Dispatch, Refusal, Trial
+from trimtab.savedmodel.dispatching.parameters import parameters_of, signature_specs
+from trimtab.savedmodel.dispatching.refusing import Raises
+from trimtab.savedmodel.dispatching.values import is_symbolic, traced, value_of
+from trimtab.savedmodel.dispatching.wording import MAX_TEXT, expected_values, positional_text, traced_values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.savedmodel.dispatching.parameters import Parameter
+    from trimtab.savedmodel.links import ConcreteFunction, PolymorphicFunction
+    from trimtab.savedmodel.structure import Structure
+
+MAX_STEPS = 1 << 20
+"""How many comparisons of an argument with what a trace expects one dispatch makes at most."""
+
+_MAX_OPTIONS = 100
+"""How many traces a refusal's text lists; TensorFlow's own lists them all."""
+
+
+def dispatch(function: PolymorphicFunction, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatch:
+    """What TensorFlow does when a restored function is called. See `PolymorphicFunction.dispatch`."""
+    given: Any = value_of([tuple(args), dict(kwargs)])
+    in_graph = is_symbolic(given)
+    try:
+        parameters = parameters_of(function.spec)
+    except Raises as error:
+        return Dispatch(function.path, refusal=Refusal(error.tensorflow, error.message, "lookup"))
+    try:
+        bound = bind(parameters, given[0], given[1], in_graph=in_graph)
+    except BindingRaises as error:
+        return Dispatch(function.path, refusal=Refusal(error.tensorflow, error.message, error.stage))
+    try:
+        seen = as_traced(parameters, bound)
+    except Raises as error:
+        return Dispatch(function.path, refusal=Refusal(error.tensorflow, error.message, "binding"))
+    return _search(function, bound, seen)
+
+
+def as_traced(parameters: tuple[Parameter, ...], bound: Bound) -> Bound:
+    """The arguments as the traces see them.
+
+    Arrays are tensors and a range is a list. In place of what an `input_signature` constrains stands the constraint
+    itself, so that a trace is compared with the signature and not with the call.
+    """
+    positional = [(path, traced(value)) for path, value in bound.positional]
+    specs = signature_specs(parameters)
+    if specs is not None:
+        names = [path for path, _ in bound.positional] + [each.name for each in parameters if each.kind == "keyword"]
+        if len(specs) > len(positional):
+            raise Raises("TypeError", "too many positional arguments")
+        replaced = [(names[at], default_value(each)) for at, each in enumerate(specs)]
+        positional = [*replaced, *positional[len(specs) :]]
+    return Bound(tuple(positional), {name: traced(value) for name, value in bound.keywords.items()})
+
+
+def _search(function: PolymorphicFunction, bound: Bound, seen: Bound) -> Dispatch:
+    """Try every trace without conversion, then every trace with it; the first that takes the call runs."""
+    traces = function.traces
+    if not traces:
+        refusal = Refusal("ValueError", "Found zero restored functions for caller function.", "match")
+        return Dispatch(function.path, refusal=refusal)
+    matcher = Matcher(seen)
+    trials: list[Trial] = []
+    for allow_conversion in (False, True):
+        for position, trace in enumerate(traces):
+            expected = _expected(trace)
+            try:
+                mismatch = matcher.mismatch(expected, allow_conversion=allow_conversion)
+            except Raises as error:
+                raised = Trial(
+                    trace.name,
+                    position,
+                    allow_conversion,
+                    matched=False,
+                    raised=error.tensorflow,
+                    message=error.message[:MAX_TEXT],
+                )
+                refusal = Refusal(error.tensorflow, error.message[:MAX_TEXT], "trial")
+                return Dispatch(function.path, trials=(*trials, raised), refusal=refusal)
+            trials.append(Trial(trace.name, position, allow_conversion, mismatch is None, mismatch))
+            if mismatch is None:
+                return Dispatch(
+                    function.path,
+                    trace.name,
+                    position,
+                    allow_conversion,
+                    feeds_of(trace, expected, bound, matcher),
+                    trace.captures,
+                    tuple(trials),
+                )
+            if matcher.steps > MAX_STEPS or len(trials) > MAX_STEPS:
+                raise ArtifactError(
+                    "a function with too many traces, or too large ones, for this call",
+                    where=function.where,
+                    expected=f"at most {MAX_STEPS} comparisons",
+                    got=f"{len(traces)} traces",
+                )
+    return Dispatch(
+        function.path, trials=tuple(trials), refusal=Refusal("ValueError", _no_match(traces, seen), "match")
+    )
+
+
+def _expected(trace: ConcreteFunction) -> tuple[tuple[Structure, ...], dict[str, Structure]]:
+    if trace.saved is None:
+        raise ArtifactError(
+            "a trace that is not there",
+            where=trace.where,
+            expected="a SavedConcreteFunction under the name that the SavedFunction lists",
+            got="none",
+            hint="TensorFlow does not load such a model. See all that is wrong with it: trimtab verify MODEL",
+        )
+    return trace.arguments
+
+
+def _no_match(traces: Sequence[ConcreteFunction], seen: Bound) -> str:
+    """TensorFlow's text of a refusal by every trace."""
+    named = {path.split("[")[0].lstrip("*"): value for path, value in seen.positional}
+    by_name = named if len(named) == len(seen.positional) else dict(seen.positional)
+    texts = traced_values({**by_name, **seen.keywords})
+    positional = list(texts.values())[: len(seen.positional)]
+    keywords = {name: texts[name] for name in seen.keywords}
+    options = []
+    for position, trace in enumerate(traces[:_MAX_OPTIONS]):
+        args, kwargs = trace.arguments
+        shown = positional_text(map(expected_values, args))
+        options.append(f"Option {position + 1}:\n  {shown}\n  Keyword arguments: {expected_values(kwargs)}")
+    text = (
+        f"Could not find matching concrete function to call loaded from the SavedModel. Got:\n"
+        f"  {positional_text(positional)}\n  Keyword arguments: {keywords}\n\n Expected these arguments to match one "
+        f"of the following {len(traces)} option(s):\n\n" + "\n\n".join(options)
+    )
+    return text[:MAX_TEXT]
