@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.captures import Capture, captures
@@ -17,6 +17,7 @@ from trimtab.savedmodel.twins import twins
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trimtab.savedmodel.dispatching.outcome import Dispatch
     from trimtab.savedmodel.graph import FunctionDef
     from trimtab.savedmodel.graph_protos import SignatureDef
     from trimtab.savedmodel.model import MetaGraph
@@ -119,6 +120,19 @@ class PolymorphicFunction:
         """Its place in the proto."""
         return f"{self.meta_graph.where}.object_graph_def.nodes[{self.node_id}]"
 
+    def dispatch(self, *args: Any, **kwargs: Any) -> Dispatch:
+        """What TensorFlow does when it has loaded the model and this function is called so.
+
+        args, kwargs: Python values, nested as they are; NumPy arrays and scalars; TensorFlow's own tensors; specs,
+        each of which stands for a tensor inside a graph.
+        Returns the trace that runs and what it is fed, or TensorFlow's own refusal: neither is an error of ours.
+        ConversionError when an argument is too large or of a kind that cannot be described, ArtifactError when the
+        model contradicts itself so that TensorFlow does not load it.
+        """
+        from trimtab.savedmodel.dispatching.polymorphic import dispatch
+
+        return dispatch(self, args, kwargs)
+
     def __repr__(self) -> str:
         return f"PolymorphicFunction({self.path!r}{self.spec})"
 
@@ -168,9 +182,31 @@ class ServedSignature:
             for function in self.meta_graph.functions.values()
             for position, name in reversed(list(enumerate(function.trace_names)))
         }
-        if self.callee in places:
-            return (places[self.callee],)
-        return tuple(places[name] for name in twins(self.meta_graph.library, self.callee, places))
+        for name in self.forwards:
+            if name in places:
+                return (places[name],)
+            if found := twins(self.meta_graph.library, name, places):
+                alike = (places[each] for each in self._capturing_alike(found))
+                return tuple(sorted(alike, key=lambda place: (place[0].node_id, place[1])))
+        return ()
+
+    def _capturing_alike(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        wrapper = self.wrapper.saved if self.wrapper else None
+        objects = self.meta_graph.object_graph_def
+        if wrapper is None or objects is None:
+            return names
+        known = objects.concrete_functions
+        alike = [name for name in names if name in known and known[name].bound_inputs == wrapper.bound_inputs]
+        return tuple(alike) or names
+
+    def call(self, *args: Any, **kwargs: Any) -> Dispatch:
+        """What TensorFlow 2 does when this signature is called so. See `PolymorphicFunction.dispatch`.
+
+        There is one function to run, and no trial: the refusal says how binding fails, or what running it refuses.
+        """
+        from trimtab.savedmodel.dispatching.lookup import call_signature
+
+        return call_signature(self, args, kwargs)
 
     def __repr__(self) -> str:
         return f"ServedSignature({self.key!r})"

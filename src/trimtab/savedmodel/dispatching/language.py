@@ -186,7 +186,10 @@ class _Reading:
 
 
 def _dtype(term: Any, where: str) -> str:
+    """The dtype of a term. NumPy's names for texts and objects mean TensorFlow's strings."""
     name = term.get("dtype")
+    if name in ("object", "str", "bytes"):
+        return "string"
     if not isinstance(name, str) or dtype_code(name) is None:
         raise _malformed(f"{where}.dtype", "a dtype by TensorFlow's name", name)
     return name

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.links import ConcreteFunction, ServedSignature
     from trimtab.savedmodel.model import MetaGraph
     from trimtab.savedmodel.object_protos import SavedBareConcreteFunction
+    from trimtab.savedmodel.objects import ObjectGraph
     from trimtab.savedmodel.structure import Structure
+
+
+_SEQUENCES = frozenset({"trackable_list_wrapper", "trackable_tuple_wrapper"})
+_MAPPINGS = frozenset({"trackable_dict_wrapper", "signature_map"})
 
 
 def dispatch_path(meta_graph: MetaGraph, path: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatch:
@@ -32,9 +37,7 @@ def dispatch_path(meta_graph: MetaGraph, path: str, args: Sequence[Any], kwargs:
     short = path.removeprefix("root.")
     node_id = objects.find(short) if objects is not None else None
     if objects is None or node_id is None:
-        last = short.rpartition(".")[2]
-        text = f"'_UserObject' object has no attribute {last!r}"
-        return Dispatch(path, refusal=Refusal("AttributeError", text, "lookup"))
+        return Dispatch(path, refusal=_missing(objects, short))
     node = objects.nodes[node_id]
     if node.user_object is not None or node.kind == "":
         callee = objects.children[node_id].get("__call__")
@@ -48,6 +51,19 @@ def dispatch_path(meta_graph: MetaGraph, path: str, args: Sequence[Any], kwargs:
         return call_bare(meta_graph, path, node.bare_concrete_function, args, kwargs)
     text = f"{node.kind.replace('_', ' ') or 'object'} at {path!r} is not callable"
     return Dispatch(path, refusal=Refusal("TypeError", text, "lookup"))
+
+
+def _missing(objects: ObjectGraph | None, path: str) -> Refusal:
+    """Nothing is at the path: an index out of a list, a key not in a dict, or no attribute and no item of an object."""
+    before, _, last = path.rpartition(".")
+    parent = objects.find(before) if objects is not None else None
+    node = objects.nodes[parent].user_object if objects is not None and parent is not None else None
+    identifier = node.identifier if node is not None else ""
+    if identifier in _SEQUENCES and last.isdigit():
+        return Refusal("IndexError", "list index out of range", "lookup")
+    if identifier in _MAPPINGS:
+        return Refusal("KeyError", repr(last), "lookup")
+    return Refusal("TypeError", f"nothing at {path!r}: '_UserObject' object is not subscriptable", "lookup")
 
 
 def dispatch_signature(meta_graph: MetaGraph, key: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatch:

@@ -7,20 +7,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UnsetType
+
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.dispatching.binding import BindingRaises, Bound, bind, default_value
 from trimtab.savedmodel.dispatching.feeding import feeds_of
-from trimtab.savedmodel.dispatching.matching import Matcher
+from trimtab.savedmodel.dispatching.matching import Matcher, paired
 from trimtab.savedmodel.dispatching.outcome import Dispatch, Refusal, Trial
 from trimtab.savedmodel.dispatching.parameters import parameters_of, signature_specs
 from trimtab.savedmodel.dispatching.refusing import Raises
-from trimtab.savedmodel.dispatching.values import is_symbolic, traced, value_of
-from trimtab.savedmodel.dispatching.wording import MAX_TEXT, expected_values, positional_text, traced_values
+from trimtab.savedmodel.dispatching.values import TensorValue, is_symbolic, traced, value_of
+from trimtab.savedmodel.dispatching.wording import (
+    MAX_TEXT,
+    expected_values,
+    positional_text,
+    trace_text,
+    traced_values,
+    value_text,
+)
+from trimtab.savedmodel.graph_protos import TensorProto
+from trimtab.savedmodel.structure import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.savedmodel.dispatching.parameters import Parameter
+    from trimtab.savedmodel.dispatching.values import Value
     from trimtab.savedmodel.links import ConcreteFunction, PolymorphicFunction
     from trimtab.savedmodel.structure import Structure
 
@@ -64,7 +76,19 @@ def as_traced(parameters: tuple[Parameter, ...], bound: Bound) -> Bound:
             raise Raises("TypeError", "too many positional arguments")
         replaced = [(names[at], default_value(each)) for at, each in enumerate(specs)]
         positional = [*replaced, *positional[len(specs) :]]
-    return Bound(tuple(positional), {name: traced(value) for name, value in bound.keywords.items()})
+    made = Bound(tuple(positional), {name: traced(value) for name, value in bound.keywords.items()})
+    for each in parameters:
+        if not isinstance(each.constraint, UnsetType):
+            _check_literals(each.name, each.constraint, made.arguments[each.name])
+    return made
+
+
+def _check_literals(path: str, constraint: Structure, value: Value) -> None:
+    """A tensor that equals a Python value passes the cast to it, and is refused here."""
+    for place, leaf, own in paired(path, constraint, value):
+        if isinstance(own, TensorValue) and not isinstance(leaf, (TensorProto, *SPECS)):
+            text = f"Parameter `{place}` was expected to be of type {trace_text(leaf)} but is {value_text(own)}"
+            raise Raises("TypeError", text)
 
 
 def _search(function: PolymorphicFunction, bound: Bound, seen: Bound) -> Dispatch:
