@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 def rename_inputs(wrapper: Wrapper, names: Mapping[str, str], where: str) -> Wrapper:
     """Other names for inputs, all at once, so that two may swap theirs."""
-    for old in names:
-        _require(old, [each.name for each in wrapper.inputs], "input", where)
+    names = {_input(wrapper, old, where).name: new for old, new in names.items()}
     renamed = [names.get(each.name, each.name) for each in wrapper.inputs]
     _require_distinct(renamed, "input", where)
     check_inputs(where, renamed)
@@ -60,13 +59,11 @@ def subset_outputs(wrapper: Wrapper, keys: Sequence[str], where: str) -> Wrapper
 
 def bind_inputs(wrapper: Wrapper, values: Mapping[str, Any], where: str) -> Wrapper:
     """These inputs fixed to values, as constants inside the wrapper. They are no inputs any more."""
-    by_name = {each.name: each for each in wrapper.inputs}
     constants = {}
     for name, value in values.items():
-        _require(name, by_name, "input", where)
-        given = by_name[name]
+        given = _input(wrapper, name, where)
         tensor = constant(value, given.dtype, given.shape, f"{where}, input {name!r}")
-        constants[name] = Constant(given.dtype, tensor)
+        constants[given.name] = Constant(given.dtype, tensor)
     return _on_inputs(wrapper, lambda each: constants.get(each.name, each))
 
 
@@ -75,10 +72,9 @@ def drop_inputs(draft: Draft, wrapper: Wrapper, names: Iterable[str], where: str
 
     ArtifactError when the function, or one that it calls, uses one of them.
     """
-    dropped = tuple(names)
+    dropped = [_input(wrapper, name, where).name for name in names]
     unused = set(unused_arguments(draft.meta_graph, wrapper.callee))
     for name in dropped:
-        _require(name, [each.name for each in wrapper.inputs], "input", where)
         positions = [at for at, each in enumerate(wrapper.arguments) if isinstance(each, Input) and each.name == name]
         if not unused.issuperset(positions):
             droppable = sorted(
@@ -100,10 +96,10 @@ def drop_inputs(draft: Draft, wrapper: Wrapper, names: Iterable[str], where: str
 
 def widen_inputs(wrapper: Wrapper, shapes: Mapping[str, Shape], where: str) -> Wrapper:
     """Other shapes for inputs: dimensions that become unknown, or the rank. None may become another."""
-    by_name = {each.name: each for each in wrapper.inputs}
+    wanted = {}
     for name, shape in shapes.items():
-        _require(name, by_name, "input", where)
-        given = by_name[name]
+        given = _input(wrapper, name, where)
+        wanted[given.name] = shape
         if not _wider(shape, given.shape):
             raise ArtifactError(
                 where=f"{where}, input {name!r}",
@@ -112,7 +108,19 @@ def widen_inputs(wrapper: Wrapper, shapes: Mapping[str, Shape], where: str) -> W
                 hint=f"The function was traced for {dtype_name(given.dtype)} {shape_text(given.shape)}; another size or"
                 " rank needs another trace.",
             )
-    return _on_inputs(wrapper, lambda each: replace(each, shape=shapes.get(each.name, each.shape)))
+    return _on_inputs(wrapper, lambda each: replace(each, shape=wanted.get(each.name, each.shape)))
+
+
+def _input(wrapper: Wrapper, name: str, where: str) -> Input:
+    """The input of that name, or else of that alias."""
+    for each in wrapper.inputs:
+        if each.name == name:
+            return each
+    for each in wrapper.inputs:
+        if each.alias == name:
+            return each
+    _require(name, [each.name for each in wrapper.inputs], "input", where)
+    raise AssertionError(name)
 
 
 def _on_inputs(wrapper: Wrapper, change: Callable[[Input], Argument]) -> Wrapper:

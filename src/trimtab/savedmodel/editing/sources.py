@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.dtypes import dtype_name
+from trimtab.savedmodel.editing.exposing import expose
 from trimtab.savedmodel.editing.signature_steps import signature_keys
 from trimtab.savedmodel.editing.wiring import read_served
-from trimtab.savedmodel.editing.wrapper import expose
 from trimtab.savedmodel.structure import shape_text
 
 if TYPE_CHECKING:

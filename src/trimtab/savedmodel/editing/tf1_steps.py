@@ -44,7 +44,7 @@ def add_signature(
 
     source: the signature to start from; without it, `inputs` and `fetches` say everything. inputs, fetches: tensors of
     the graph (`x:0`) by the names that they get. rename, drop, rename_outputs, outputs, widen: as in the functions
-    below.
+    below; inputs and outputs may be called by their new names too.
     ArtifactError when the key is taken, a name or tensor is unknown, or TF2 could not load the signature.
     """
     check_key(draft.meta_graph.where, key, signature_keys(draft))
@@ -53,11 +53,13 @@ def add_signature(
         check_signature(draft, source)
         definition.CopyFrom(draft.signature_def[source])
     where = f"{draft.meta_graph.where}.signature_def[{key!r}]"
-    _drop(definition, drop, where)
-    _widen(draft, definition, widen or {}, where)
+    old = {new: old for old, new in (rename or {}).items() if new not in (rename or {})}
+    old_outputs = {new: old for old, new in (rename_outputs or {}).items() if new not in (rename_outputs or {})}
+    _drop(definition, [old.get(name, name) for name in drop], where)
+    _widen(draft, definition, {old.get(name, name): shape for name, shape in (widen or {}).items()}, where)
     _rename(definition, rename or {}, where)
     if outputs is not None:
-        _subset(definition, outputs, where)
+        _subset(definition, [old_outputs.get(name, name) for name in outputs], where)
     _rename_outputs(definition, rename_outputs or {}, where)
     for name, tensor in (inputs or {}).items():
         _add_tensor(draft, definition.inputs, name, tensor, where)

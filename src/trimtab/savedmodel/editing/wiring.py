@@ -17,7 +17,8 @@ from trimtab.savedmodel.editing.names import argument_of, keyword_of, node_of
 from trimtab.savedmodel.editing.protos import dtype_list, shape_list, shape_proto, type_spec
 from trimtab.savedmodel.editing.references import remove_unused_concrete_function
 from trimtab.savedmodel.editing.signature_steps import check_signature, child_of_map, map_of_signatures, remove_call
-from trimtab.savedmodel.editing.wrapper import Input, unwrap
+from trimtab.savedmodel.editing.unwrapping import unwrap
+from trimtab.savedmodel.editing.wrapper import Input
 from trimtab.savedmodel.editing.wrapper_protos import (
     add_attr,
     bare_concrete_function,
