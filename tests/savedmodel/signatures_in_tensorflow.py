@@ -76,9 +76,9 @@ class Session:
     """A model in a TF1 session, where a signature is what its SignatureDef says: the same that C++ serves."""
 
     def __init__(self, folder: Path, tags: list[str] | None = None) -> None:
-        self._graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=self._graph)
-        with self._graph.as_default():
+        self.graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=self.graph)
+        with self.graph.as_default():
             self.meta_graph = tf.compat.v1.saved_model.loader.load(
                 self._session, tags or only_tags(str(folder)) or ["serve"], str(folder)
             )

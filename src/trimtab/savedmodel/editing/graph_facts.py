@@ -63,6 +63,11 @@ def tensor_facts(draft: Draft, tensor: str) -> TensorFacts:
     return TensorFacts(f"{name}:{position}", dtypes[position], _shape(draft, node, f"{name}:{position}", position))
 
 
+def shape_of(shape: Any) -> Shape:
+    """A TensorShapeProto as a tuple. ArtifactError for a shape that TensorFlow refuses too."""
+    return decode(TensorShapeProto, serialize(shape), "tensor_shape").shape
+
+
 def _output_dtypes(draft: Draft, node: Any) -> list[int]:
     op = _op(draft, node)
     dtypes: list[int] = []
@@ -116,17 +121,13 @@ def _shape(draft: Draft, node: Any, tensor: str, position: int) -> Shape:
     if "_output_shapes" in node.attr:
         shapes = node.attr["_output_shapes"].list.shape
         if position < len(shapes):
-            return _decoded(shapes[position])
+            return shape_of(shapes[position])
     if node.op in _SHAPED and "shape" in node.attr:
-        return _decoded(node.attr["shape"].shape)
+        return shape_of(node.attr["shape"].shape)
     if node.op == "Const" and "value" in node.attr:
-        return _decoded(node.attr["value"].tensor.tensor_shape)
+        return shape_of(node.attr["value"].tensor.tensor_shape)
     for signature in draft.signature_def.values():
         for info in (*signature.inputs.values(), *signature.outputs.values()):
             if info.name == tensor or (not position and info.name and info.name == producer(tensor)):
-                return _decoded(info.tensor_shape)
+                return shape_of(info.tensor_shape)
     return None
-
-
-def _decoded(shape: Any) -> Shape:
-    return decode(TensorShapeProto, serialize(shape), "tensor_shape").shape

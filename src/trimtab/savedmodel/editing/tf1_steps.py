@@ -11,7 +11,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.editing.graph_facts import tensor_facts
+from trimtab.savedmodel.editing.graph_facts import shape_of, tensor_facts
 from trimtab.savedmodel.editing.names import check_inputs, check_key
 from trimtab.savedmodel.editing.references import producer, tensor_names
 from trimtab.savedmodel.editing.signature_steps import check_signature, signature_keys
@@ -189,6 +189,13 @@ def _widen(draft: Draft, definition: Any, shapes: Mapping[str, Shape], where: st
         _check_known(definition.inputs, name, where, "input")
         info = definition.inputs[name]
         tensors = list(tensor_names(info))
+        own = shape_of(info.tensor_shape)
+        if not _covers(shape, own):
+            raise ArtifactError(
+                where=f"{where}.inputs[{name!r}]",
+                expected=f"a shape that allows all that {shape_text(own)} does",
+                got=shape_text(shape),
+            )
         graph_shape = tensor_facts(draft, tensors[0]).shape if info.WhichOneof("encoding") == "name" else None
         if graph_shape is not None and not _covers(graph_shape, shape):
             raise ArtifactError(
