@@ -1,8 +1,9 @@
 """Decode the messages of a SavedModel that bear signatures, by the table in `schema`, into immutable values.
 
 Pure Python on purpose: importing protobuf costs more time and memory than reading a whole small model does. Protobuf's
-semantics hold: the last of several scalars counts, repeated messages of a singular field merge, unknown fields are
-skipped, packed and unpacked numbers are the same. Encoding: https://protobuf.dev/programming-guides/encoding.
+semantics hold: the last of several scalars counts, repeated messages of a singular field merge, fields that are unknown
+or of another wire type are skipped, packed and unpacked numbers are the same. Encoding:
+https://protobuf.dev/programming-guides/encoding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from trimtab.errors import ArtifactError
 from trimtab.savedmodel.schema import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAX_DEPTH = 100
 """How deep messages nest; protobuf's own limit."""
@@ -48,7 +49,7 @@ def decode(cls: type[_M], data: bytes, where: str, start: int = 0, end: int | No
 
     where: what errors call it. ArtifactError when it is malformed, nested too deep or has too many fields.
     """
-    message: _M = _Decoder(data, where).message(cls, start, len(data) if end is None else end, 0)
+    message: _M = _Decoder(data, where).message(cls, [(start, len(data) if end is None else end)], 0)
     return message
 
 
@@ -57,31 +58,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 def fields(data: bytes, start: int, end: int, where: str) -> Iterator[tuple[int, int, int, int]]:
     """Number, wire type, and then the value and its end for a varint, or where the content begins and ends."""
-    position = start
-    try:
-        while position < end:
-            tag = data[position]
-            position += 1
-            if tag >= 0x80:
-                tag, position = _varint(data, position - 1)
-            wire_type = tag & 7
-            if wire_type == BYTES:
-                length = data[position]
-                position += 1
-                if length >= 0x80:
-                    length, position = _varint(data, position - 1)
-                begin, position = position, position + length
-            elif wire_type == VARINT:
-                begin, position = _varint(data, position)
-            elif wire_type in (FIXED32, FIXED64):
-                begin, position = position, position + (4 if wire_type == FIXED32 else 8)
-            else:
-                raise _malformed(where, position, "a field of a known wire type", f"wire type {wire_type}")
-            if position > end or tag < 8:
-                raise _malformed(where, position, "a field inside its message", "one that passes its end")
-            yield tag >> 3, wire_type, begin, position
-    except IndexError:
-        raise _malformed(where, position, "a whole field", "the end of the data") from None
+    for tag, begin, stop in _tagged(data, start, end, where):
+        yield tag >> 3, tag & 7, begin, stop
 
 
 def text(data: bytes, start: int, end: int, where: str) -> str:
@@ -92,17 +70,24 @@ def text(data: bytes, start: int, end: int, where: str) -> str:
         raise _malformed(where, start, "text in UTF-8", repr(data[start : min(end, start + 40)])) from None
 
 
-class _Plan(NamedTuple):
-    """How to decode one field: a scalar by `kind`, a message by `message`, a map by the plans of its `entry`.
+def int32(number: int) -> int:
+    """The value of an int32 or an enum whose varint is `number`."""
+    return ((number & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
 
+
+class _Plan(NamedTuple):
+    """How to decode a field of one tag. One of `read` (a scalar), `message`, `entry` (of a map) is set.
+
+    read: the value, given the data and what `_tagged` says. packed: the width of each number; 0 for varints.
     rivals: the other fields of its oneof, which it unsets.
     """
 
     name: str
-    kind: str
-    repeated: bool
+    repeated: bool = False
+    read: Callable[[bytes, int, int], Any] | None = None
     message: type[Message] | None = None
-    entry: tuple[_Plan, _Plan] | None = None
+    entry: dict[int, _Plan] | None = None
+    packed: int | None = None
     rivals: tuple[str, ...] = ()
 
 
@@ -110,6 +95,7 @@ _PLANS: dict[type[Message], dict[int, _Plan]] = {}
 
 
 def _plans(cls: type[Message]) -> dict[int, _Plan]:
+    """The plans of the declared fields by their tags: a field of another wire type has none, and is skipped."""
     plans = _PLANS.get(cls)
     if plans is None:
         declared = set(cls.__struct_fields__)
@@ -117,170 +103,189 @@ def _plans(cls: type[Message]) -> dict[int, _Plan]:
         oneofs: dict[str, list[str]] = {}
         for row in rows:
             oneofs.setdefault(row.oneof, []).append(row.name)
-        plans = {
-            row.number: _plan(row.name, row.type, repeated=row.repeated)._replace(
-                rivals=tuple(name for name in oneofs[row.oneof] if name != row.name) if row.oneof else ()
-            )
-            for row in rows
-            if row.name in declared
-        }
+        plans = {}
+        for row in rows:
+            if row.name in declared:
+                rivals = tuple(name for name in oneofs[row.oneof] if name != row.name) if row.oneof else ()
+                plans.update(_field_plans(row.number, row.name, row.type, repeated=row.repeated, rivals=rivals))
         _PLANS[cls] = plans
     return plans
 
 
-def _plan(name: str, type_name: str, *, repeated: bool) -> _Plan:
-    if type_name.startswith("map<"):
-        key, _, value = type_name[4:-1].partition(", ")
-        return _Plan(
-            name, "map", False, entry=(_plan("key", key, repeated=False), _plan("value", value, repeated=False))
-        )
-    if type_name in SCHEMA.enums:
-        return _Plan(name, "int32", repeated)
-    return _Plan(name, type_name, repeated, _CLASSES.get(type_name))
+def _field_plans(
+    number: int, name: str, kind: str, *, repeated: bool = False, rivals: tuple[str, ...] = ()
+) -> dict[int, _Plan]:
+    if kind.startswith("map<"):
+        key, _, value = kind[4:-1].partition(", ")
+        return {number << 3 | BYTES: _Plan(name, entry=_field_plans(1, "key", key) | _field_plans(2, "value", value))}
+    if kind in _CLASSES:
+        return {number << 3 | BYTES: _Plan(name, repeated, message=_CLASSES[kind], rivals=rivals)}
+    wire_type, read = _SCALARS["int32" if kind in SCHEMA.enums else kind]
+    plans = {number << 3 | wire_type: _Plan(name, repeated, read, rivals=rivals)}
+    if repeated and wire_type != BYTES:
+        plans[number << 3 | BYTES] = _Plan(name, repeated, read, packed={VARINT: 0, FIXED32: 4, FIXED64: 8}[wire_type])
+    return plans
 
 
 class _Decoder:
-    """One decoding: the data, and how many fields are still allowed."""
+    """One decoding: the data, and how many fields are still allowed.
+
+    A message is given as spans, because its parts, where it has several, count as one.
+    """
 
     def __init__(self, data: bytes, where: str) -> None:
         self._data = data
         self._where = where
         self._left = MAX_FIELDS
 
-    def message(self, cls: type[_M], start: int, end: int, depth: int) -> _M:
+    def message(self, cls: type[_M], spans: list[tuple[int, int]], depth: int) -> _M:
+        values = self._values(_plans(cls), spans, depth)
+        return cls(**values)
+
+    def _values(self, plans: dict[int, _Plan], spans: list[tuple[int, int]], depth: int) -> dict[str, Any]:
+        """What each field of a message holds, by name."""
         if depth > MAX_DEPTH:
-            raise _malformed(self._where, start, f"messages nested at most {MAX_DEPTH} deep", "deeper nesting")
-        data, where, plans = self._data, self._where, _plans(cls)
+            raise _malformed(self._where, spans[0][0], f"messages nested at most {MAX_DEPTH} deep", "deeper nesting")
+        data = self._data
         values: dict[str, Any] = {}
-        spans: dict[str, list[tuple[int, int]]] = {}
-        for number, wire_type, begin, stop in fields(data, start, end, where):
-            self._left -= 1
-            if self._left < 0:
-                raise _malformed(where, begin, f"at most {MAX_FIELDS} fields", "more")
-            plan = plans.get(number)
-            if plan is None:
-                continue
-            name = plan.name
-            for rival in plan.rivals if values else ():
-                values.pop(rival, None)
-                spans.pop(rival, None)
-            if plan.message is not None and not plan.repeated:
-                if wire_type != BYTES:
-                    raise _malformed(where, begin, f"a message in {name}", f"wire type {wire_type}")
-                if name in spans:
-                    spans[name].append((begin, stop))
-                    values[name] = self._merged(plan.message, spans[name], depth)
-                else:
-                    spans[name] = [(begin, stop)]
-                    values[name] = self.message(plan.message, begin, stop, depth + 1)
-            elif plan.entry is not None:
-                key, value = self._entry(plan.entry, begin, stop, depth)
-                values.setdefault(name, {})[key] = value
-            elif plan.repeated:
-                values.setdefault(name, []).extend(self._elements(plan, wire_type, begin, stop, depth))
-            else:
-                values[name] = self._scalar(plan, wire_type, begin, stop)
+        parts: dict[str, tuple[type[Message], list[tuple[int, int]]]] = {}
+        for start, end in spans:
+            for tag, begin, stop in _tagged(data, start, end, self._where):
+                self._spend(1, begin)
+                plan = plans.get(tag)
+                if plan is None:
+                    continue
+                name, repeated, read, message, entry, packed, rivals = plan
+                if rivals and (values or parts):
+                    for rival in rivals:
+                        values.pop(rival, None)
+                        if rival in parts:  # unset, and yet it has to be sound
+                            unset, inside = parts.pop(rival)
+                            self.message(unset, inside, depth + 1)
+                if read is not None:
+                    if packed is not None:
+                        values.setdefault(name, []).extend(self._packed(read, packed, begin, stop))
+                        continue
+                    try:
+                        value = read(data, begin, stop)
+                    except UnicodeDecodeError:
+                        got = repr(data[begin : min(stop, begin + 40)])
+                        raise _malformed(self._where, begin, f"text in UTF-8 in {name}", got) from None
+                    if repeated:
+                        values.setdefault(name, []).append(value)
+                    else:
+                        values[name] = value
+                elif message is not None:
+                    if repeated:
+                        values.setdefault(name, []).append(self.message(message, [(begin, stop)], depth + 1))
+                    else:
+                        parts.setdefault(name, (message, []))[1].append((begin, stop))
+                elif entry is not None:
+                    found = self._values(entry, [(begin, stop)], depth + 1)
+                    key = found["key"] if "key" in found else _default(entry, 1)
+                    values.setdefault(name, {})[key] = found["value"] if "value" in found else _default(entry, 2)
         for name, value in values.items():
             if type(value) is list:
                 values[name] = tuple(value)
-        return cls(**values)
+        for name, (cls, inside) in parts.items():
+            values[name] = self.message(cls, inside, depth + 1)
+        return values
 
-    def _merged(self, cls: type[_M], spans: list[tuple[int, int]], depth: int) -> _M:
-        """A singular message that is written in parts: their fields are those of one message."""
-        joined = _Decoder(b"".join(self._data[start:end] for start, end in spans), self._where)
-        joined._left = self._left
-        message = joined.message(cls, 0, len(joined._data), depth + 1)
-        self._left = joined._left
-        return message
+    def _packed(self, read: Callable[[bytes, int, int], Any], width: int, start: int, end: int) -> list[Any]:
+        data = self._data
+        self._spend((end - start) // (width or 1), start)
+        if width:
+            if (end - start) % width:
+                raise _malformed(self._where, start, f"numbers of {width} bytes", f"{end - start} bytes")
+            return [read(data, at, at + width) for at in range(start, end, width)]
+        found, position = [], start
+        try:
+            while position < end:
+                number, position = _varint(data, position)
+                found.append(read(data, number, position))
+        except IndexError:
+            raise _malformed(self._where, position, "a whole number", "the end of the data") from None
+        if position > end:
+            raise _malformed(self._where, position, "a number inside its field", "one that passes its end")
+        return found
 
-    def _entry(self, plans: tuple[_Plan, _Plan], start: int, end: int, depth: int) -> tuple[Any, Any]:
-        """Key and value of one entry of a map; a part that is left out has its type's default."""
-        pair: list[Any] = [_default(plan) for plan in plans]
-        for number, wire_type, begin, stop in fields(self._data, start, end, self._where):
-            self._left -= 1
-            if number in (1, 2):
-                plan = plans[number - 1]
-                if plan.message is None:
-                    pair[number - 1] = self._scalar(plan, wire_type, begin, stop)
-                else:
-                    pair[number - 1] = self.message(plan.message, begin, stop, depth + 1)
-        return pair[0], pair[1]
-
-    def _elements(self, plan: _Plan, wire_type: int, start: int, end: int, depth: int) -> Iterator[Any]:
-        if plan.message is not None:
-            yield self.message(plan.message, start, end, depth + 1)
-        elif wire_type == BYTES and plan.kind not in ("string", "bytes"):
-            yield from self._packed(plan, start, end)
-        else:
-            yield self._scalar(plan, wire_type, start, end)
-
-    def _packed(self, plan: _Plan, start: int, end: int) -> Iterator[Any]:
-        width = {"float": 4, "fixed32": 4, "double": 8, "fixed64": 8}.get(plan.kind)
-        self._left -= (end - start) // (width or 1)
-        if self._left < 0 or (width and (end - start) % width):
-            raise _malformed(self._where, start, f"whole numbers of {plan.name}, {MAX_FIELDS} at most", "others")
-        position = start
-        while position < end:
-            try:
-                begin, stop = (position, position + width) if width else _varint(self._data, position)
-            except IndexError:
-                raise _malformed(self._where, position, "a whole number", "the end of the data") from None
-            yield self._scalar(plan, {None: VARINT, 4: FIXED32, 8: FIXED64}[width], begin, stop)
-            position = stop
-
-    def _scalar(self, plan: _Plan, wire_type: int, begin: int, end: int) -> Any:
-        kind = plan.kind
-        expected, read = _SCALARS.get(kind, (BYTES, None))
-        if wire_type != expected:
-            raise _malformed(self._where, begin, f"a {kind} in {plan.name}", f"wire type {wire_type}")
-        if kind == "string":
-            return text(self._data, begin, end, self._where)
-        if expected == VARINT:
-            return read(begin) if read else begin
-        return read(self._data[begin:end]) if read else self._data[begin:end]
+    def _spend(self, fields: int, at: int) -> None:
+        self._left -= fields
+        if self._left < 0:
+            raise _malformed(self._where, at, f"at most {MAX_FIELDS} fields", "more")
 
 
-def _default(plan: _Plan) -> Any:
+def _default(entry: dict[int, _Plan], number: int) -> Any:
+    """What a map's entry has for the key (1) or value (2) that it leaves out."""
+    tag, plan = next((tag, plan) for tag, plan in entry.items() if tag >> 3 == number)
     if plan.message is not None:
         return plan.message()
-    return {"string": "", "bytes": b"", "bool": False}.get(plan.kind, 0)
+    return plan.read(bytes(8), 0, {FIXED32: 4, FIXED64: 8}.get(tag & 7, 0)) if plan.read else None
 
 
-def _signed(bits: int) -> Any:
-    low, high = (1 << bits) - 1, 1 << (bits - 1)
-    return lambda number: ((number & low) ^ high) - high
-
-
-_SCALARS: dict[str, tuple[int, Any]] = {
-    "string": (BYTES, None),
-    "bytes": (BYTES, None),
-    "bool": (VARINT, bool),
-    "int32": (VARINT, _signed(32)),
-    "int64": (VARINT, _signed(64)),
-    "uint32": (VARINT, lambda number: number & 0xFFFFFFFF),
-    "uint64": (VARINT, None),
-    "sint64": (VARINT, lambda number: (number >> 1) ^ -(number & 1)),
-    "float": (FIXED32, lambda data: struct.unpack("<f", data)[0]),
-    "double": (FIXED64, lambda data: struct.unpack("<d", data)[0]),
-    "fixed32": (FIXED32, lambda data: int.from_bytes(data, "little")),
-    "fixed64": (FIXED64, lambda data: int.from_bytes(data, "little")),
+_SCALARS: dict[str, tuple[int, Callable[[bytes, int, int], Any]]] = {
+    "string": (BYTES, lambda data, begin, end: data[begin:end].decode()),
+    "bytes": (BYTES, lambda data, begin, end: data[begin:end]),
+    "bool": (VARINT, lambda _data, number, _end: number != 0),
+    "int32": (VARINT, lambda _data, number, _end: int32(number)),
+    "int64": (VARINT, lambda _data, number, _end: number - ((number >> 63) << 64)),
+    "uint32": (VARINT, lambda _data, number, _end: number & 0xFFFFFFFF),
+    "uint64": (VARINT, lambda _data, number, _end: number),
+    "sint64": (VARINT, lambda _data, number, _end: (number >> 1) ^ -(number & 1)),
+    "float": (FIXED32, lambda data, begin, _end: struct.unpack_from("<f", data, begin)[0]),
+    "double": (FIXED64, lambda data, begin, _end: struct.unpack_from("<d", data, begin)[0]),
+    "fixed64": (FIXED64, lambda data, begin, end: int.from_bytes(data[begin:end], "little")),
 }
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """The number at `position`, truncated to 64 bits as protobuf does, and the position after it."""
+def _tagged(data: bytes, start: int, end: int, where: str) -> Iterator[tuple[int, int, int]]:
+    """Tag, and then the value and its end for a varint, or where the content begins and ends."""
+    position = start
+    try:
+        while position < end:
+            tag = data[position]
+            position += 1
+            if tag >= 0x80:
+                tag, position = _varint(data, position - 1, _LONGEST_TAG)
+            wire_type = tag & 7
+            if wire_type == BYTES:
+                begin = position + 1
+                length = data[position]
+                if length >= 0x80:
+                    length, begin = _varint(data, position, _LONGEST_TAG)
+                position = begin + length
+            elif wire_type == VARINT:
+                begin, position = _varint(data, position)
+            elif wire_type in (FIXED32, FIXED64):
+                begin, position = position, position + (4 if wire_type == FIXED32 else 8)
+            else:
+                raise _malformed(where, position, "a field of a known wire type", f"wire type {wire_type}")
+            if position > end or not 8 <= tag <= 0xFFFFFFFF:
+                raise _malformed(where, position, "a field inside its message", "one that passes its end")
+            yield tag, begin, position
+    except IndexError:
+        raise _malformed(where, position, "a whole field", "the end of the data") from None
+
+
+_LONGEST_TAG, _LONGEST_VARINT = 5, 10
+
+
+def _varint(data: bytes, position: int, longest: int = _LONGEST_VARINT) -> tuple[int, int]:
+    """The number at `position`, and the position after it. IndexError where it has no end."""
     value = data[position]
     position += 1
     if value < 0x80:
         return value, position
     value &= 0x7F
-    for shift in range(7, 70, 7):
+    for shift in range(7, 7 * longest, 7):
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, position
-    raise IndexError  # endless: the callers report a field that is not whole
+            if value > 0xFFFFFFFFFFFFFFFF:
+                break
+            return value, position
+    raise IndexError
 
 
 def _malformed(where: str, at: int, expected: str, got: str) -> ArtifactError:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.message import BYTES, decode, fields, text
+from trimtab.savedmodel.message import BYTES, VARINT, decode, fields, int32, text
 from trimtab.savedmodel.object_protos import KINDS, SavedConcreteFunction, SavedObject
 from trimtab.savedmodel.schema import SCHEMA
 
@@ -142,8 +142,8 @@ class Nodes(Sequence[SavedObject]):
             if number == 1 and wire_type == BYTES:
                 child, name = 0, ""
                 for inner, inner_type, at, until in fields(data, begin, stop, where):
-                    if inner == 1:
-                        child = at
+                    if inner == 1 and inner_type == VARINT:
+                        child = int32(at)
                     elif inner == 2 and inner_type == BYTES:
                         name = text(data, at, until, where)
                 children[name] = child
