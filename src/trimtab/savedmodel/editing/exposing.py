@@ -152,14 +152,15 @@ def _noted_shape(function: Any, position: int) -> Shape:
 def _input_names(own: Sequence[str], tensors: Sequence[_Tensor]) -> list[str]:
     """The names that TensorFlow would give the inputs: what the user called them, with numbers where names are equal.
 
-    own: what the tracer noted. It calls tensors inside a structure by their paths, `d_z_y`, where the user has not
-    named them; a signature calls them by the parameter, `d`, `d_1`.
+    own: what the tracer noted. Where the user has not named them, it calls tensors inside a structure by their paths,
+    `d_z_y`, and all in lower case; a signature calls them by the parameter, `d`, `d_1`.
     Source: `_set_arg_keywords` in tensorflow/python/eager/polymorphic_function/tracing_compilation.py.
     """
     wanted = list(own)
     for position, tensor in enumerate(tensors):
-        traced = "_".join((tensor.parameter, *tensor.path))
-        if tensor.path and tensor.parameter and _plain(own[position]) == _plain(traced):
+        traced = _plain("_".join((tensor.parameter, *tensor.path)))
+        noted = _plain(own[position]) if tensor.path else own[position]
+        if tensor.parameter and noted == traced:
             wanted[position] = tensor.parameter
     return _numbered(wanted)
 

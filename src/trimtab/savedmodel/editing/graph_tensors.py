@@ -1,8 +1,9 @@
 """Which tensor of the graph stands for an object of the model, so that TF1 and C++ can feed it to a function.
 
-The object graph and the graph say nothing of each other outright. First in trust is what an existing call of a function
-is given; then what each kind of object leaves in the graph: a constant its node, an asset the variable that holds its
-path, a table the op that has its name, a variable the op that its value is restored into.
+The object graph and the graph say nothing of each other outright. Of a variable the surest sign is the handle that its
+value is restored into. (Keras 3 models saved by `tf.saved_model.save` feed their signatures with another one, which
+nothing initializes.) Of anything else it is what an existing call of a function is given; then what each kind of object
+leaves in the graph: a constant its node, an asset the variable that holds its path, a table the op that has its name.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class GraphTensors:
                 expected=f"a node id below {len(self._draft.objects)}",
                 got=str(node_id),
             )
-        found = self._fed.get(node_id) or self._of_kind(node_id) or self._restored.get(node_id)
+        found = self._restored.get(node_id) or self._fed.get(node_id) or self._of_kind(node_id)
         if found is None:
             node = self._draft.objects[node_id]
             raise ArtifactError(

@@ -12,7 +12,7 @@ from trimtab.savedmodel.model import INIT_OPS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_NODE_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+_NODE_NAME = re.compile(r"[A-Za-z0-9.](?:[A-Za-z0-9_.\\/>-]*[A-Za-z0-9_.\\>-])?")
 _NOT_IN_NODE = re.compile(r"[^A-Za-z0-9_.\\-]")
 _NOT_IN_ARGUMENT = re.compile(r"[^a-z0-9]")
 
@@ -50,7 +50,12 @@ def check_inputs(where: str, names: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         parameter = keyword_of(name)
-        if not _NODE_NAME.fullmatch(name) or not parameter.isidentifier() or keyword.iskeyword(parameter):
+        if (
+            not _NODE_NAME.fullmatch(name)
+            or not parameter.isidentifier()
+            or keyword.iskeyword(parameter)
+            or name == "self"
+        ):
             raise ArtifactError(
                 where=where,
                 expected="an input name of letters, digits and _ . - / that begins with a letter or digit"
@@ -58,7 +63,7 @@ def check_inputs(where: str, names: Iterable[str]) -> None:
                 got=repr(name),
                 hint="TensorFlow makes a node and a Python parameter of it, and refuses other names.",
             )
-        for form in {name.lower(), parameter.lower()}:
+        for form in (f"parameter {parameter}", f"node {name.lower()}"):
             if seen.setdefault(form, name) != name:
                 raise ArtifactError(
                     "two inputs whose names TensorFlow cannot tell apart",
