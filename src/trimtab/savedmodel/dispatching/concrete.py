@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, Struct, UnsetType
 
 from trimtab.savedmodel.dispatching.binding import BindingRaises, Bound, bind
+from trimtab.savedmodel.dispatching.cautions import feed_cautions
 from trimtab.savedmodel.dispatching.feeding import component_feeds, named
 from trimtab.savedmodel.dispatching.outcome import Dispatch, Feed, Refusal
 from trimtab.savedmodel.dispatching.parameters import Parameter, safe_name
 from trimtab.savedmodel.dispatching.refusing import Raises
+from trimtab.savedmodel.dispatching.remedies import binding_advice
 from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.dispatching.values import TensorValue, is_symbolic, value_of
 from trimtab.savedmodel.dispatching.wording import value_text
@@ -54,11 +56,13 @@ def call(callee: Callable, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispa
     try:
         feeds = _fed(callee, given[0], given[1], in_graph=in_graph)
     except BindingRaises as error:
-        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, error.stage))
+        advice = binding_advice(callee.parameters, given[0], given[1])
+        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, error.stage), advice=advice)
     except Raises as error:
         return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, "call"))
     made = named(callee.function, feeds) if callee.function is not None else _by_keyword(callee, feeds)
-    return Dispatch(callee.label, trace, feeds=made, captures=captures)
+    warnings = tuple(feed_cautions(flat_specs(callee.parameters), feeds))
+    return Dispatch(callee.label, trace, feeds=made, captures=captures, warnings=warnings)
 
 
 def _fed(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[Feed]:

@@ -42,8 +42,9 @@ def eager_tensor(value: Value, dtype: str) -> TensorValue:
             raise Raises("TypeError", f"Cannot convert TensorShape to dtype {dtype}.")
         return TensorValue(dtype, (len(value.shape),))
     items = items_of(value)
-    if items is not None and any(_is_tensor(leaf) for leaf in _leaves(value)):
-        return _packed(items, dtype)
+    first = next(filter(_is_tensor, _leaves(value)), None) if items is not None else None
+    if isinstance(first, TensorValue):
+        return _packed(items, dtype, recast=first.dtype != dtype)
     return _constant(value, dtype)
 
 
@@ -84,17 +85,17 @@ def _reads_as(leaf: Any, dtype: str) -> bool:
     return True
 
 
-def _packed(items: Any, dtype: str) -> TensorValue:
-    """One tensor of a list that has tensors in it: they are cast, numbers to numbers, and must be of one shape."""
+def _packed(items: Any, dtype: str, *, recast: bool) -> TensorValue:
+    """One tensor of a list that has tensors in it, of one shape. With `recast`, they are cast, numbers to numbers."""
     shapes = []
     for item in items:
         inner = items_of(item)
         if isinstance(item, TensorValue) and _is_tensor(item):
-            if item.dtype != dtype and "string" in (item.dtype, dtype):
-                raise Raises("UnimplementedError", f"Cast {item.dtype} to {dtype} is not supported")
+            if item.dtype != dtype and (not recast or "string" in (item.dtype, dtype)):
+                raise Raises("TypeError", f"Cannot convert a list containing a tensor of {item.dtype} to {dtype}")
             shapes.append(item.shape)
         elif inner is not None and any(_is_tensor(leaf) for leaf in _leaves(item)):
-            shapes.append(_packed(inner, dtype).shape)
+            shapes.append(_packed(inner, dtype, recast=recast).shape)
         else:
             shapes.append(_constant(item, dtype).shape)
     if any(shape != shapes[0] for shape in shapes[1:]):

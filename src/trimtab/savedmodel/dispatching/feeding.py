@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from trimtab.savedmodel.dispatching.casting import ragged_components, sparse_components
 from trimtab.savedmodel.dispatching.matching import paired
 from trimtab.savedmodel.dispatching.outcome import Feed
+from trimtab.savedmodel.dispatching.refusing import Raises
 from trimtab.savedmodel.dispatching.values import RaggedValue, SparseValue, TensorValue, traced
-from trimtab.savedmodel.structure import OtherTypeSpec, TensorSpec
+from trimtab.savedmodel.structure import SPECS, OtherTypeSpec, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def feeds_of(trace: ConcreteFunction, expected: Expected, bound: Bound, matcher: Matcher) -> tuple[Feed, ...]:
-    """What a trace that takes the call is fed. Keyword arguments come sorted by name; Python values are not fed."""
+    """What a trace that takes the call is fed. Keyword arguments come sorted by name; Python values are not fed.
+
+    Raises the TypeError of TensorFlow for a list of composites that passes for one composite of a higher rank.
+    """
     args, kwargs = expected
     found: list[Feed] = []
     for each, (path, value) in zip(args, bound.positional, strict=True):
@@ -64,5 +68,10 @@ def _feeds(path: str, expected: Structure, value: Value, matcher: Matcher) -> It
         elif isinstance(spec, OtherTypeSpec):
             if spec.class_name == "VariableSpec":
                 yield Feed("", "resource", (), place)
-        else:
-            yield from component_feeds(place, own) if isinstance(own, RaggedValue | SparseValue) else ()
+        elif isinstance(spec, SPECS):
+            if not isinstance(own, RaggedValue | SparseValue | TensorValue):
+                text = (
+                    f"If shallow structure is a sequence, input must also be a sequence. Input has type: {type(own)}."
+                )
+                raise Raises("TypeError", text)
+            yield from component_feeds(place, own)

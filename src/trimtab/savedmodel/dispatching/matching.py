@@ -12,7 +12,7 @@ from trimtab.savedmodel.dispatching.graph_conversion import graph_tensor
 from trimtab.savedmodel.dispatching.literals import equals
 from trimtab.savedmodel.dispatching.outcome import Mismatch
 from trimtab.savedmodel.dispatching.refusing import SOFT, Raises
-from trimtab.savedmodel.dispatching.shapes import compatible
+from trimtab.savedmodel.dispatching.shapes import compatible, generalized
 from trimtab.savedmodel.dispatching.values import Opaque, RaggedValue, SparseValue, TensorValue, Value
 from trimtab.savedmodel.dispatching.wording import value_text
 from trimtab.savedmodel.structure import (
@@ -45,20 +45,24 @@ class Matcher:
     def __init__(self, bound: Bound) -> None:
         self.bound = bound
         self.steps = 0
+        self._named_for_plain = False
         self._made: dict[tuple[int, str], tuple[Value, TensorValue | Raises]] = {}  # the value, so that its id stays
 
     def mismatch(self, expected: Expected, *, allow_conversion: bool) -> Mismatch | None:
         """The first difference, or None when the trace takes the call. Raises where TensorFlow does."""
         args, kwargs = expected
+        self._named_for_plain = False
         found = self._structure(expected)
         if found is not None:
             return found
+        if self._named_for_plain:
+            raise Raises("KeyError", "0")
         pairs = [(path, each, value) for each, (path, value) in zip(args, self.bound.positional, strict=True)]
         pairs += [(key, kwargs[key], self.bound.keywords[key]) for key in sorted(kwargs)]
         for path, each, value in pairs:
             for place, leaf, own in paired(path, each, value):
                 self.steps += 1
-                found = self._leaf(place, leaf, own, allow_conversion=allow_conversion)
+                found = self.leaf(place, leaf, own, allow_conversion=allow_conversion)
                 if found is not None:
                     return found
         return None
@@ -87,7 +91,7 @@ class Matcher:
             if found is not None:
                 return found
         if set(kwargs) != set(self.bound.keywords):
-            return _keys("(keyword arguments)", kwargs, self.bound.keywords)
+            return keys_mismatch("(keyword arguments)", kwargs, self.bound.keywords)
         for key in sorted(kwargs):
             found = self._shallow(key, kwargs[key], self.bound.keywords[key])
             if found is not None:
@@ -98,20 +102,23 @@ class Matcher:
         self.steps += 1
         if not isinstance(expected, list | tuple | dict | NamedTuple):
             return None
-        if not _nests_alike(expected, value):
+        if not nests_alike(expected, value):
             return Mismatch(path, "structure", kind_text(expected), kind_text(value))
         if isinstance(expected, dict):
             if isinstance(value, dict) and set(value) != set(expected):
-                return _keys(path, expected, value)
+                return keys_mismatch(path, expected, value)
         elif len(_items(expected)) != len(_items(value)):
             return Mismatch(path, "structure", kind_text(expected), kind_text(value))
-        for (name, each), (_, own) in zip(_named(path, expected), _named(path, value), strict=True):
+        elif expected and isinstance(expected, tuple) and isinstance(value, NamedTuple):
+            self._named_for_plain = True  # passes the comparison, and then TensorFlow looks up positions by field name
+        for (name, each), (_, own) in zip(named_items(path, expected), named_items(path, value), strict=True):
             found = self._shallow(name, each, own)
             if found is not None:
                 return found
         return None
 
-    def _leaf(self, path: str, expected: Structure, value: Value, *, allow_conversion: bool) -> Mismatch | None:
+    def leaf(self, path: str, expected: Structure, value: Value, *, allow_conversion: bool) -> Mismatch | None:
+        """How a leaf differs from what is expected at its place, or None. Raises where TensorFlow does."""
         if isinstance(expected, TensorSpec):
             return self._tensor(path, expected, value, allow_conversion=allow_conversion)
         if isinstance(expected, RaggedTensorSpec | SparseTensorSpec | OtherTypeSpec):
@@ -145,7 +152,7 @@ def paired(path: str, expected: Structure, value: Value) -> Iterator[tuple[str, 
     if children(expected) is None:
         yield path, expected, value
         return
-    for (name, each), (_, own) in zip(_named(path, expected), _named(path, value), strict=True):
+    for (name, each), (_, own) in zip(named_items(path, expected), named_items(path, value), strict=True):
         yield from paired(name, each, own)
 
 
@@ -172,8 +179,8 @@ def kind_text(value: object) -> str:
     return describe(value)  # type: ignore[arg-type]  # what is left of a structure is a value too
 
 
-def _nests_alike(expected: Structure, value: Value) -> bool:
-    """Whether two containers are of kinds that TensorFlow takes for the same: a named tuple passes for a tuple."""
+def nests_alike(expected: Structure, value: Value) -> bool:
+    """Whether two containers are of kinds that TensorFlow takes for the same; a named tuple passes for a tuple."""
     if isinstance(expected, NamedTuple):
         if not isinstance(value, NamedTuple) or value.type_name != expected.type_name:
             return False
@@ -187,7 +194,7 @@ def _items(value: Any) -> Any:
     return value.fields if isinstance(value, NamedTuple) else value
 
 
-def _named(path: str, value: Any) -> list[tuple[str, Any]]:
+def named_items(path: str, value: Any) -> list[tuple[str, Any]]:
     """What a container holds, by path, in TensorFlow's order."""
     if isinstance(value, NamedTuple):
         return [(f"{path}.{name}", item) for name, item in value.fields]
@@ -196,7 +203,8 @@ def _named(path: str, value: Any) -> list[tuple[str, Any]]:
     return [(f"{path}[{at}]", item) for at, item in enumerate(value)]
 
 
-def _keys(path: str, expected: dict[str, Any], got: dict[Any, Any]) -> Mismatch:
+def keys_mismatch(path: str, expected: dict[str, Any], got: dict[Any, Any]) -> Mismatch:
+    """The difference between the keys of two dicts."""
     return Mismatch(path, "keyword", _key_list(expected), _key_list(got))
 
 
@@ -218,23 +226,22 @@ def _composite(path: str, spec: RaggedTensorSpec | SparseTensorSpec | OtherTypeS
     """
     if isinstance(spec, OtherTypeSpec):
         return _other(path, spec, value)
-    if isinstance(spec, RaggedTensorSpec) and isinstance(value, RaggedValue):
-        own = RaggedTensorSpec(value.dtype, value.shape, value.ragged_rank, value.row_splits_dtype)
-        if own.dtype != spec.dtype or own.row_splits_dtype != spec.row_splits_dtype:
-            return Mismatch(path, "dtype", str(spec), str(value))
+    own = spec_of(value)
+    if own is None:
+        _check_converts(value)
+        return Mismatch(path, "type", str(spec), describe(value))
+    if isinstance(spec, RaggedTensorSpec) and spec.ragged_rank == 0 and isinstance(own, TensorSpec):
+        own = RaggedTensorSpec(own.dtype, own.shape, 0, spec.row_splits_dtype)
+    if type(own) is not type(spec):
+        return Mismatch(path, "type", str(spec), describe(value))
+    if own.dtype != spec.dtype:
+        return Mismatch(path, "dtype", str(spec), str(own))
+    if isinstance(spec, RaggedTensorSpec) and isinstance(own, RaggedTensorSpec):
+        if own.row_splits_dtype != spec.row_splits_dtype:
+            return Mismatch(path, "dtype", str(spec), str(own))
         if own.ragged_rank != spec.ragged_rank:
-            return Mismatch(path, "rank", str(spec), str(value))
-        return _shape_mismatch(path, spec.shape, own.shape, str(spec), str(value))
-    if isinstance(spec, RaggedTensorSpec) and spec.ragged_rank == 0 and isinstance(value, TensorValue):
-        if value.dtype != spec.dtype:
-            return Mismatch(path, "dtype", str(spec), str(value))
-        return _shape_mismatch(path, spec.shape, value.shape, str(spec), str(value))
-    if isinstance(spec, SparseTensorSpec) and isinstance(value, SparseValue):
-        if value.dtype != spec.dtype:
-            return Mismatch(path, "dtype", str(spec), str(value))
-        return _shape_mismatch(path, spec.shape, value.shape, str(spec), str(value))
-    _check_has_spec(value)
-    return Mismatch(path, "type", str(spec), describe(value))
+            return Mismatch(path, "rank", str(spec), str(own))
+    return _shape_mismatch(path, spec.shape, own.shape, str(spec), str(own))
 
 
 def _other(path: str, spec: OtherTypeSpec, value: Value) -> Mismatch | None:
@@ -244,7 +251,8 @@ def _other(path: str, spec: OtherTypeSpec, value: Value) -> Mismatch | None:
         return None if value is None else Mismatch(path, "type", "None", describe(value))
     if value == spec:
         return None
-    _check_has_spec(value)
+    if spec_of(value) is None:
+        _check_converts(value)
     return Mismatch(path, "type", str(spec), describe(value))
 
 
@@ -265,9 +273,41 @@ def _variable(path: str, spec: OtherTypeSpec, value: Value) -> Mismatch | None:
     return _shape_mismatch(path, shape, value.shape, expected, describe(value))
 
 
-def _check_has_spec(value: Value) -> None:
+def spec_of(value: Value) -> TensorSpec | RaggedTensorSpec | SparseTensorSpec | None:
+    """The spec of a tensor or composite. A list of such has the spec of one value that holds them all."""
+    if isinstance(value, TensorValue):
+        return TensorSpec(value.dtype, value.shape)
+    if isinstance(value, RaggedValue):
+        return RaggedTensorSpec(value.dtype, value.shape, value.ragged_rank, value.row_splits_dtype)
+    if isinstance(value, SparseValue):
+        return SparseTensorSpec(value.dtype, value.shape)
+    if not isinstance(value, list) or not value:
+        return None
+    specs = [spec_of(item) for item in value]
+    first = specs[0]
+    if first is None or any(each is None or _sort(each) != _sort(first) for each in specs):
+        return None
+    shape = first.shape
+    for each in specs[1:]:
+        shape = generalized(shape, each.shape) if each is not None else None
+    whole = None if shape is None else (len(value), *shape)
+    if isinstance(first, RaggedTensorSpec):
+        return RaggedTensorSpec(first.dtype, whole, first.ragged_rank + 1, first.row_splits_dtype)
+    return (
+        SparseTensorSpec(first.dtype, whole) if isinstance(first, SparseTensorSpec) else TensorSpec(first.dtype, whole)
+    )
+
+
+def _sort(spec: TensorSpec | RaggedTensorSpec | SparseTensorSpec) -> tuple[object, ...]:
+    """What specs must have in common besides shapes, to have a spec that takes the values of both."""
+    if isinstance(spec, RaggedTensorSpec):
+        return RaggedTensorSpec, spec.dtype, spec.ragged_rank, spec.row_splits_dtype
+    return type(spec), spec.dtype
+
+
+def _check_converts(value: Value) -> None:
     """Raise where TensorFlow finds no type spec for a value: it is no tensor and none can be made of it."""
-    if value is None or isinstance(value, TensorValue | RaggedValue | SparseValue | ShapeLiteral | DTypeLiteral):
+    if value is None or isinstance(value, DTypeLiteral | OtherTypeSpec):
         return
     try:
         graph_tensor(value)

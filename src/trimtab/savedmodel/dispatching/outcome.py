@@ -83,13 +83,59 @@ class Refusal(Struct, frozen=True):
         return f"{self.tensorflow}: {self.message}"
 
 
+class Candidate(Struct, frozen=True):
+    """A trace that does not take the call, with everything about the call that it does not take.
+
+    differences: in the order of the arguments; the first one is what to look at. remedy: what to do about that one.
+    """
+
+    trace: str
+    position: int
+    differences: tuple[Mismatch, ...]
+    remedy: str = ""
+
+    @property
+    def distance(self) -> int:
+        """How far the call is from the trace: 0 where it matches. See `DISTANCES`."""
+        return sum(DISTANCES[each.kind] for each in self.differences)
+
+
+DISTANCES: dict[Difference, int] = {
+    "dimension": 1,
+    "dtype": 2,
+    "literal": 2,
+    "rank": 3,
+    "conversion": 3,
+    "type": 4,
+    "keyword": 5,
+    "structure": 6,
+}
+"""What each kind of difference counts: the less there is to change in the call, the nearer the trace."""
+
+
+class Caution(Struct, frozen=True):
+    """Something about a call that TensorFlow does without a word, and that the caller may not want.
+
+    id: as VALUE_WRAPS; `cautions` lists them. path: the argument it is about, or empty.
+    """
+
+    id: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.path}: {self.message}" if self.path else f"{self.id}: {self.message}"
+
+
 class Dispatch(Struct, frozen=True):
     """What comes of a call. Either `trace` is the FunctionDef that runs, or `refusal` says how TensorFlow refuses.
 
     function: the object path, or the key of a signature. position: of the trace in the trial order; None for a
     signature or a bare concrete function, which have but one. allow_conversion: whether it took the second pass.
     feeds: the flat tensors, in the order of the FunctionDef's arguments. captures: what follows them.
-    trials: each trace tried, in order, the last one the one that decided. warnings: of what the caller may not want.
+    trials: each trace tried, in order, the last one the one that decided.
+    candidates: of a refusal, the traces by nearness. advice: what to do about a refusal. warnings: what the caller may
+    not want of a call that TensorFlow takes, and of one that it refuses for a reason of its own.
     Both `trace` and `refusal` are set when a function was chosen and TensorFlow is known to refuse running it.
     """
 
@@ -101,7 +147,9 @@ class Dispatch(Struct, frozen=True):
     captures: tuple[Capture, ...] = ()
     trials: tuple[Trial, ...] = ()
     refusal: Refusal | None = None
-    warnings: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    advice: tuple[str, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
     @property
     def dispatched(self) -> bool:

@@ -31,6 +31,7 @@ from trimtab.savedmodel.structure import SPECS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trimtab.savedmodel.dispatching.outcome import Feed
     from trimtab.savedmodel.dispatching.parameters import Parameter
     from trimtab.savedmodel.dispatching.values import Value
     from trimtab.savedmodel.links import ConcreteFunction, PolymorphicFunction
@@ -45,14 +46,22 @@ _MAX_OPTIONS = 100
 
 def dispatch(function: PolymorphicFunction, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatch:
     """What TensorFlow does when a restored function is called. See `PolymorphicFunction.dispatch`."""
+    from trimtab.savedmodel.dispatching.advising import advised
+
     given: Any = value_of([tuple(args), dict(kwargs)])
+    return advised(function, given[0], given[1], decide(function, given[0], given[1]))
+
+
+def decide(function: PolymorphicFunction, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Dispatch:
+    """The outcome alone, without advice."""
+    given: Any = [args, kwargs]
     in_graph = is_symbolic(given)
     try:
         parameters = parameters_of(function.spec)
     except Raises as error:
         return Dispatch(function.path, refusal=Refusal(error.tensorflow, error.message, "lookup"))
     try:
-        bound = bind(parameters, given[0], given[1], in_graph=in_graph)
+        bound = bind(parameters, args, kwargs, in_graph=in_graph)
     except BindingRaises as error:
         return Dispatch(function.path, refusal=Refusal(error.tensorflow, error.message, error.stage))
     try:
@@ -117,15 +126,7 @@ def _search(function: PolymorphicFunction, bound: Bound, seen: Bound) -> Dispatc
                 return Dispatch(function.path, trials=(*trials, raised), refusal=refusal)
             trials.append(Trial(trace.name, position, allow_conversion, mismatch is None, mismatch))
             if mismatch is None:
-                return Dispatch(
-                    function.path,
-                    trace.name,
-                    position,
-                    allow_conversion,
-                    feeds_of(trace, expected, bound, matcher),
-                    trace.captures,
-                    tuple(trials),
-                )
+                return _chosen(function, trials, bound, matcher)
             if matcher.steps > MAX_STEPS or len(trials) > MAX_STEPS:
                 raise ArtifactError(
                     "a function with too many traces, or too large ones, for this call",
@@ -135,6 +136,28 @@ def _search(function: PolymorphicFunction, bound: Bound, seen: Bound) -> Dispatc
                 )
     return Dispatch(
         function.path, trials=tuple(trials), refusal=Refusal("ValueError", _no_match(traces, seen), "match")
+    )
+
+
+def _chosen(function: PolymorphicFunction, trials: list[Trial], bound: Bound, matcher: Matcher) -> Dispatch:
+    """The outcome when the last trial matched."""
+    last = trials[-1]
+    trace = function.traces[last.position]
+    feeds: tuple[Feed, ...] = ()
+    refusal = None
+    try:
+        feeds = feeds_of(trace, _expected(trace), bound, matcher)
+    except Raises as error:
+        refusal = Refusal(error.tensorflow, error.message, "call")
+    return Dispatch(
+        function.path,
+        last.trace,
+        last.position,
+        last.allow_conversion,
+        feeds,
+        trace.captures,
+        tuple(trials),
+        refusal,
     )
 
 

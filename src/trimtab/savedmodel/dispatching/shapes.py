@@ -38,3 +38,10 @@ def merged(one: Shape, other: Shape) -> Shape:
     if one is None or other is None:
         return other if one is None else one
     return tuple(b if a is None else a for a, b in zip(one, other, strict=True))
+
+
+def generalized(one: Shape, other: Shape) -> Shape:
+    """The most specific shape that tensors of either shape have."""
+    if one is None or other is None or len(one) != len(other):
+        return None
+    return tuple(a if a == b else None for a, b in zip(one, other, strict=True))
