@@ -18,7 +18,10 @@ def commands(group: click.Group, prefix: str = "trimtab") -> Iterator[tuple[str,
         assert command is not None
         yield f"{prefix} {name}", command, group.lazy[name].purpose if isinstance(group, LazyGroup) else None
         if isinstance(command, click.Group):
-            yield from commands(command, f"{prefix} {name}")
+            arguments = "".join(
+                f" {each.make_metavar(context)}" for each in command.params if isinstance(each, click.Argument)
+            )
+            yield from commands(command, f"{prefix} {name}{arguments}")
 
 
 ALL = list(commands(trimtab))

@@ -19,6 +19,7 @@ EXIT_REFUSAL = 100
 COMMANDS = {
     "inspect": LazyCommand("trimtab.cli.inspect:inspect", "Read the signature of a model file, without its framework."),
     "embed": LazyCommand("trimtab.cli.embed:embed", "Write a signature document into a model file, in place."),
+    "edit": LazyCommand("trimtab.cli.edit:edit", "Add, rename, change or remove signatures of a SavedModel."),
     "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
     "serve": LazyCommand("trimtab.cli.serve:serve", "Run a leaf (scores models) or a root (fetches, trims, fans out)."),
 }

@@ -21,7 +21,7 @@ def remove_unused_object(draft: Draft, node_id: int, note: str) -> None:
     if node_id not in draft.objects or _object_is_used(draft, node_id):
         return
     node = draft.objects[node_id]
-    draft.objects.remove(node_id, note)
+    draft.objects.remove(node_id, f"left empty: {note}")
     if node.HasField("bare_concrete_function"):
         remove_unused_concrete_function(draft, node.bare_concrete_function.concrete_function_name, note)
 
