@@ -22,9 +22,12 @@ def find_source(draft: Draft, source: str) -> Wrapper:
     """What a signature made from `source` does, before anything in it is changed.
 
     source: the object path of a polymorphic function, such as `model.predict`, with `:1` behind it for its second
-    trace; or the name of a concrete function; or the key of a signature.
+    trace; or the name of a concrete function; or the key of a signature, `signatures.KEY` where a function has its name.
     ArtifactError when it names nothing, or a function of several traces without saying which.
     """
+    keys = signature_keys(draft)
+    if source.removeprefix("signatures.") in keys and source.startswith("signatures."):
+        return read_served(draft, source.removeprefix("signatures."))
     path, _, trace = source.rpartition(":")
     if path and trace.isdecimal():
         traces = _traces(draft, path)
@@ -39,9 +42,9 @@ def find_source(draft: Draft, source: str) -> Wrapper:
         return expose(draft, traces[0])
     if source in draft.functions:
         return expose(draft, source)
-    if source in signature_keys(draft):
+    if source in keys:
         return read_served(draft, source)
-    paths = [*draft.meta_graph.functions, *signature_keys(draft)]
+    paths = [*draft.meta_graph.functions, *keys]
     raise ArtifactError(
         "no function, trace or signature has this name",
         where=draft.meta_graph.where,
@@ -79,6 +82,7 @@ def _which_trace(draft: Draft, path: str, traces: Sequence[str], got: str) -> Ar
             hint="Call it, or its get_concrete_function, before the model is saved.",
         )
     lines = [f"{path}:{position} takes {_takes(draft, name)}" for position, name in enumerate(traces[:20])]
+    lines += [f"signatures.{path} is the signature of that name"] if path in signature_keys(draft) else []
     return ArtifactError(
         "which trace is meant?" if len(traces) > 1 else "",
         where=f"{draft.meta_graph.where}, {path}",
