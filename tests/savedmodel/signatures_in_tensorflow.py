@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_oracle import argument, child, invoke, only_tags
+from tensorflow_oracle import argument, child, invoke, only_tags, read_proto
 
 Feeds = dict[str, np.ndarray[Any, Any]]
 PLAIN = ("tensor", "np", "npscalar", "zeros")
@@ -80,7 +80,7 @@ class Session:
         self._session = tf.compat.v1.Session(graph=self.graph)
         with self.graph.as_default():
             self.meta_graph = tf.compat.v1.saved_model.loader.load(
-                self._session, tags or only_tags(str(folder)) or ["serve"], str(folder)
+                self._session, tags or list(read_proto(str(folder)).meta_graphs[0].meta_info_def.tags), str(folder)
             )
 
     def takes(self, key: str, feeds: Feeds) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _GRADIENTS = (2, 3)
 """FunctionDefLibrary.gradient and .registered_gradients."""
 
+_MANY = 32
+
 
 def remove_unused_object(draft: Draft, node_id: int, note: str) -> None:
     """Blank a node that no object names; of a concrete function as an object, what stands behind it goes too."""
@@ -51,10 +53,15 @@ def remove_unused_functions(draft: Draft, name: str, note: str) -> None:
             draft.functions.remove(each, note)
 
 
-def remove_unused_node(draft: Draft, name: str, note: str) -> None:
-    """Take a node out of the graph unless a node, a signature, a collection, a saver or an object names it."""
-    if name in draft.nodes and not _node_is_used(draft, name):
-        draft.nodes.remove(name, note)
+def remove_unused_nodes(draft: Draft, names: Iterable[str], note: str) -> None:
+    """Take nodes out of the graph that no node, signature, collection, saver, asset or object names."""
+    candidates = [name for name in names if name in draft.nodes]
+    if not candidates:
+        return
+    used = _nodes_in_use(draft)
+    for name in candidates:
+        if name not in used:
+            draft.nodes.remove(name, note)
 
 
 def tensor_names(info: Any) -> Iterator[str]:
@@ -131,7 +138,7 @@ def _calls_below(draft: Draft, name: str) -> dict[str, set[str]]:
 def _referred_to_from_outside(draft: Draft, names: Iterable[str]) -> set[str]:
     """Those of `names` that other functions, the graph or a gradient refer to."""
     wanted = set(names)
-    mention = re.compile(b"|".join(re.escape(name.encode()) for name in sorted(wanted, key=len, reverse=True)))
+    mention = _mentions(wanted)
     found: set[str] = set()
     for other in draft.functions:
         if other not in wanted and mention.search(draft.functions.content(other)):
@@ -151,20 +158,22 @@ def _referred_to_from_outside(draft: Draft, names: Iterable[str]) -> set[str]:
     return found & wanted
 
 
-def _node_is_used(draft: Draft, name: str) -> bool:
-    encoded = name.encode()
-    for other in draft.nodes:
-        if encoded in draft.nodes.content(other) and any(producer(each) == name for each in draft.nodes[other].input):
-            return True
+def _mentions(names: set[str]) -> re.Pattern[bytes]:
+    """Finds what may name one of `names`, so that most functions and nodes need not be parsed; of many, anything."""
+    if len(names) > _MANY:
+        return re.compile(b"")
+    return re.compile(b"|".join(re.escape(name.encode()) for name in names))
+
+
+def _nodes_in_use(draft: Draft) -> set[str]:
+    """The nodes of the graph that anything names."""
+    used = {producer(each) for node in draft.nodes.values() for each in node.input}
     for signature in draft.signature_def.values():
-        for info in (*signature.inputs.values(), *signature.outputs.values()):
-            if any(producer(tensor) == name for tensor in tensor_names(info)):
-                return True
-    if any(producer(each) == name for kept in draft.collection_def.values() for each in kept.node_list.value):
-        return True
+        infos = (*signature.inputs.values(), *signature.outputs.values())
+        used.update(producer(tensor) for info in infos for tensor in tensor_names(info))
+    used.update(producer(each) for kept in draft.collection_def.values() for each in kept.node_list.value)
     saver = draft.meta_graph.saver_def
-    if name in map(producer, (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name)):
-        return True
-    if any(producer(asset.tensor_info.name or "") == name for asset in draft.meta_graph.asset_file_def):
-        return True
-    return any(node.constant.operation == name for node in draft.objects.values() if node.HasField("constant"))
+    used.update(map(producer, (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name)))
+    used.update(producer(asset.tensor_info.name or "") for asset in draft.meta_graph.asset_file_def)
+    used.update(node.constant.operation for node in draft.objects.values() if node.HasField("constant"))
+    return used

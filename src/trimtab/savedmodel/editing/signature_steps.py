@@ -14,7 +14,7 @@ from trimtab.savedmodel.editing.plan import Step
 from trimtab.savedmodel.editing.references import (
     called,
     producer,
-    remove_unused_node,
+    remove_unused_nodes,
     remove_unused_object,
     tensor_names,
 )
@@ -62,7 +62,7 @@ class RenameSignature(Step, frozen=True, tag="rename"):
         """Rename the child of the `signatures` map and the SignatureDef. ArtifactError for an unfit key."""
         check_signature(draft, self.key)
         check_key(draft.meta_graph.where, self.new_key, signature_keys(draft))
-        if child_of_map(draft, self.key) is not None:
+        if _has_map(draft):
             map_id, signature_map = _signature_map(draft)
             for child in signature_map.children:
                 child.local_name = self.new_key if child.local_name == self.key else child.local_name
@@ -99,6 +99,7 @@ def remove_signature(draft: Draft, key: str) -> None:
     wrapper = ""
     if node_id is not None:
         wrapper = draft.objects[node_id].bare_concrete_function.concrete_function_name
+    if _has_map(draft):
         map_id, signature_map = _signature_map(draft)
         kept = [child for child in signature_map.children if child.local_name != key]
         del signature_map.children[:]
@@ -165,12 +166,10 @@ def remove_call(draft: Draft, definition: Any, wrapper: str, note: str) -> None:
     """Take out the graph's call of a wrapper and the placeholders that feed it, unless something else uses them."""
     outputs = {producer(tensor) for info in definition.outputs.values() for tensor in tensor_names(info)}
     inputs = {producer(tensor) for info in definition.inputs.values() for tensor in tensor_names(info)}
-    for name in sorted(outputs):
-        if name in draft.nodes and wrapper in called(draft.nodes[name]):
-            remove_unused_node(draft, name, note)
-    for name in sorted(inputs):
-        if name in draft.nodes and draft.nodes[name].op in ("Placeholder", "PlaceholderWithDefault"):
-            default = list(draft.nodes[name].input)
-            remove_unused_node(draft, name, note)
-            for each in default if name not in draft.nodes else ():
-                remove_unused_node(draft, producer(each), note)
+    calls = [name for name in sorted(outputs) if name in draft.nodes and wrapper in called(draft.nodes[name])]
+    remove_unused_nodes(draft, calls, note)
+    placeholders = {name: draft.nodes[name] for name in sorted(inputs) if name in draft.nodes}
+    placeholders = {name: node for name, node in placeholders.items() if node.op.startswith("Placeholder")}
+    remove_unused_nodes(draft, placeholders, note)
+    defaults = [producer(each) for name, node in placeholders.items() if name not in draft.nodes for each in node.input]
+    remove_unused_nodes(draft, defaults, note)
