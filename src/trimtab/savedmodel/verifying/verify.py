@@ -1,0 +1,82 @@
+"""Run every rule over every MetaGraph of a SavedModel."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from trimtab.errors import ArtifactError
+from trimtab.findings import Finding, Level, rules_of
+from trimtab.savedmodel.model import SavedModel, load
+from trimtab.savedmodel.verifying import (
+    capture_rules,
+    checkpoint_rules,
+    function_rules,
+    graph_rules,
+    object_rules,
+    reading_rules,
+    signature_rules,
+    trace_rules,
+)
+from trimtab.savedmodel.verifying.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+RULES = rules_of(
+    signature_rules,
+    function_rules,
+    trace_rules,
+    capture_rules,
+    object_rules,
+    checkpoint_rules,
+    graph_rules,
+    reading_rules,
+)
+"""Every rule by name. What the others could not read is reported by the last."""
+
+MAX_FINDINGS = 1_000
+"""How many findings are reported of one rule in one MetaGraph: who has so many needs no more."""
+
+
+def verify(
+    model: str | os.PathLike[str] | SavedModel,
+    *,
+    only: Collection[str] = (),
+    ignore: Collection[str] = (),
+    notes: bool = False,
+) -> tuple[Finding, ...]:
+    """What is wrong with a SavedModel: where its places contradict each other, the graph or the checkpoint.
+
+    model: its directory or proto, or one that is loaded. Files beside the proto are looked at where they exist.
+    only, ignore: names of rules; without `only` every rule but notes runs.
+    notes: also what is as TensorFlow wrote it, and yet surprises.
+    Returns the findings, gravest first; none for a model that TensorFlow wrote and nobody changed.
+    ArtifactError when the model cannot be read at all; a part that cannot be is a finding.
+    """
+    if not isinstance(model, SavedModel):
+        with load(model) as opened:
+            return verify(opened, only=only, ignore=ignore)
+    wanted = only or {name for name, each in RULES.items() if notes or each.level is not Level.NOTE}
+    names = [name for name in RULES if name in wanted and name not in ignore]
+    directory = _directory(model)
+    found: dict[Finding, None] = {}
+    for meta_graph in model.meta_graphs:
+        facts = Facts(model, meta_graph, directory)
+        for name in names:
+            found.update(dict.fromkeys(_run(name, facts)))
+    order = list(Level)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+
+
+def _directory(model: SavedModel) -> str | None:
+    """Where the files beside the proto lie; None when the model was not read from a file."""
+    return os.path.dirname(os.path.abspath(model.name)) if os.path.isfile(model.name) else None
+
+
+def _run(name: str, facts: Facts) -> Iterator[Finding]:
+    try:
+        yield from islice(RULES[name](facts), MAX_FINDINGS)
+    except ArtifactError as error:
+        facts.errors.append(error)
