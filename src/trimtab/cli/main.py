@@ -20,6 +20,12 @@ COMMANDS = {
     "inspect": LazyCommand("trimtab.cli.inspect:inspect", "Read the signature of a model file, without its framework."),
     "embed": LazyCommand("trimtab.cli.embed:embed", "Write a signature document into a model file, in place."),
     "edit": LazyCommand("trimtab.cli.edit:edit", "Add, rename, change or remove signatures of a SavedModel."),
+    "dispatch": LazyCommand(
+        "trimtab.cli.dispatch:dispatch", "Say which trace of a SavedModel's function TensorFlow would run for a call."
+    ),
+    "verify": LazyCommand(
+        "trimtab.cli.verify:verify", "Check that the places where a SavedModel declares its signatures agree."
+    ),
     "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
     "serve": LazyCommand("trimtab.cli.serve:serve", "Run a leaf (scores models) or a root (fetches, trims, fans out)."),
 }

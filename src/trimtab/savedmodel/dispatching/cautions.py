@@ -33,6 +33,8 @@ _MAX_TRACES = 1000
 _EXACT_BITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 """Up to two to the power of this, every integer is a number of the dtype."""
 
+_SOURCES = {"numpy": "array", "scalar": "NumPy scalar"}
+
 
 def cautions(function: PolymorphicFunction, bound: Bound, outcome: Dispatch) -> Iterator[Caution]:
     """The warnings of a call. bound: the arguments at their places, not cast."""
@@ -74,7 +76,7 @@ def _pairs(trace: ConcreteFunction, bound: Bound) -> list[tuple[str, Structure, 
 def _tensor(path: str, spec: TensorSpec, value: Value) -> Iterator[Caution]:
     if isinstance(value, TensorValue):
         if value.dtype != spec.dtype:
-            text = f"The {value.source} of {value.dtype} is cast to {spec.dtype}."
+            text = f"The {_SOURCES.get(value.source, value.source)} of {value.dtype} is cast to {spec.dtype}."
             yield Caution("VALUE_CAST", path, text)
         pairs = zip(spec.shape or (), value.shape or (), strict=False)
         if value.source == "symbolic" and (

@@ -31,6 +31,8 @@ _REMEDIES: dict[Difference, str] = {
 
 def remedy(difference: Mismatch, candidates: Iterable[Candidate]) -> str:
     """What to do about a difference. candidates: all of them, for what other traces take at the same place."""
+    if difference.path.startswith("("):  # the call as a whole
+        return f"Pass {difference.expected}: each trace has a number and keys of its own."
     text = _REMEDIES[difference.kind].format(path=difference.path, expected=difference.expected)
     if difference.kind in ("dimension", "literal", "rank", "dtype"):
         others = dict.fromkeys(
