@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from trimtab.artifacts.limits import MAX_VALUES, check_count
-from trimtab.artifacts.naming import Leaf
 from trimtab.errors import ContradictionError, SignatureError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Feature, Input, Learned, Output, Overload, Presence, Signature
+from trimtab.signature.naming import Leaf
 from trimtab.signature.path import Key, Step, format_path, parse_path
 from trimtab.signature.types import Mapping, Sequence, Tensor, Type
 

@@ -15,7 +15,6 @@ from msgspec.json import Decoder
 
 from trimtab.artifacts.archive import TorchArchive, declared, embed, expect_archive, open_archive
 from trimtab.artifacts.limits import MAX_VALUES, check_count, check_json
-from trimtab.artifacts.naming import Leaf, input_names, output_names
 from trimtab.artifacts.pytree import leaf_paths, read_tree
 from trimtab.artifacts.symbolic import is_readable, symbolic_text
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
@@ -32,6 +31,7 @@ from trimtab.signature.model import (
     Range,
     Signature,
 )
+from trimtab.signature.naming import Leaf, input_names, output_names
 from trimtab.signature.types import Dim, Literal, Opaque, Scalar, Sparse, Tensor, Type
 
 if TYPE_CHECKING:

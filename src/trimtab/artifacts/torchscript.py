@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trimtab.artifacts.archive import TorchArchive, declared, embed, expect_archive, open_archive
-from trimtab.artifacts.naming import Leaf, input_names, output_names
 from trimtab.artifacts.torchscript_code import ClassCode, Method, returned_keys
 from trimtab.artifacts.torchscript_defaults import read_default
 from trimtab.artifacts.torchscript_types import CodeFiles, Part
@@ -27,6 +26,7 @@ from trimtab.signature.model import (
     Provenance,
     Signature,
 )
+from trimtab.signature.naming import Leaf, input_names, output_names
 from trimtab.signature.path import Key
 from trimtab.signature.types import Literal, Mapping, Optional, Tensor
 from trimtab.source.pickle import pickled_names, read_pickle

@@ -3,7 +3,8 @@
 A new framework is a new column; a new dtype is a new row. Nothing else in trimtab translates dtypes.
 
 Sources: torch/_export/serde/schema.py `ScalarType` (column torch_export; not c10's numbers), onnx.proto3
-`TensorProto.DataType` (column onnx), the Open Inference Protocol v2 tensor data types (column oip).
+`TensorProto.DataType` (column onnx), the Open Inference Protocol v2 tensor data types (column oip),
+tensorflow/core/framework/types.proto under the names of `tf.DType.name` (column tensorflow).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class DType(StrEnum):
         return _ROWS[self].itemsize
 
 
-Framework = Literal["numpy", "torch", "torch_export", "onnx", "oip", "arrow"]
+Framework = Literal["numpy", "torch", "torch_export", "onnx", "oip", "arrow", "tensorflow"]
 
 
 class _Row(NamedTuple):
@@ -65,39 +66,40 @@ class _Row(NamedTuple):
     onnx: int | None = None
     oip: str | None = None
     arrow: str | None = None
+    tensorflow: str | None = None
 
 
 _ROWS: dict[DType, _Row] = {
-    DType.BOOL: _Row(1, "bool", "bool", 12, 9, "BOOL", "bool"),
-    DType.INT2: _Row(None, onnx=26),
-    DType.INT4: _Row(None, onnx=22),
-    DType.INT8: _Row(1, "int8", "int8", 2, 3, "INT8", "int8"),
-    DType.INT16: _Row(2, "int16", "int16", 3, 5, "INT16", "int16"),
-    DType.INT32: _Row(4, "int32", "int32", 4, 6, "INT32", "int32"),
-    DType.INT64: _Row(8, "int64", "int64", 5, 7, "INT64", "int64"),
-    DType.UINT2: _Row(None, onnx=25),
-    DType.UINT4: _Row(None, onnx=21),
-    DType.UINT8: _Row(1, "uint8", "uint8", 1, 2, "UINT8", "uint8"),
-    DType.UINT16: _Row(2, "uint16", "uint16", 28, 4, "UINT16", "uint16"),
-    DType.UINT32: _Row(4, "uint32", "uint32", 34, 12, "UINT32", "uint32"),
-    DType.UINT64: _Row(8, "uint64", "uint64", 35, 13, "UINT64", "uint64"),
-    DType.FLOAT4_E2M1: _Row(None, onnx=23),
+    DType.BOOL: _Row(1, "bool", "bool", 12, 9, "BOOL", "bool", tensorflow="bool"),
+    DType.INT2: _Row(None, onnx=26, tensorflow="int2"),
+    DType.INT4: _Row(None, onnx=22, tensorflow="int4"),
+    DType.INT8: _Row(1, "int8", "int8", 2, 3, "INT8", "int8", tensorflow="int8"),
+    DType.INT16: _Row(2, "int16", "int16", 3, 5, "INT16", "int16", tensorflow="int16"),
+    DType.INT32: _Row(4, "int32", "int32", 4, 6, "INT32", "int32", tensorflow="int32"),
+    DType.INT64: _Row(8, "int64", "int64", 5, 7, "INT64", "int64", tensorflow="int64"),
+    DType.UINT2: _Row(None, onnx=25, tensorflow="uint2"),
+    DType.UINT4: _Row(None, onnx=21, tensorflow="uint4"),
+    DType.UINT8: _Row(1, "uint8", "uint8", 1, 2, "UINT8", "uint8", tensorflow="uint8"),
+    DType.UINT16: _Row(2, "uint16", "uint16", 28, 4, "UINT16", "uint16", tensorflow="uint16"),
+    DType.UINT32: _Row(4, "uint32", "uint32", 34, 12, "UINT32", "uint32", tensorflow="uint32"),
+    DType.UINT64: _Row(8, "uint64", "uint64", 35, 13, "UINT64", "uint64", tensorflow="uint64"),
+    DType.FLOAT4_E2M1: _Row(None, onnx=23, tensorflow="float4_e2m1fn"),
     DType.FLOAT6_E2M3: _Row(None, onnx=27),
     DType.FLOAT6_E3M2: _Row(None, onnx=28),
-    DType.FLOAT8_E4M3FN: _Row(1, None, "float8_e4m3fn", 29, 17),
-    DType.FLOAT8_E4M3FNUZ: _Row(1, None, "float8_e4m3fnuz", 31, 18),
-    DType.FLOAT8_E5M2: _Row(1, None, "float8_e5m2", 30, 19),
-    DType.FLOAT8_E5M2FNUZ: _Row(1, None, "float8_e5m2fnuz", 32, 20),
+    DType.FLOAT8_E4M3FN: _Row(1, None, "float8_e4m3fn", 29, 17, tensorflow="float8_e4m3fn"),
+    DType.FLOAT8_E4M3FNUZ: _Row(1, None, "float8_e4m3fnuz", 31, 18, tensorflow="float8_e4m3fnuz"),
+    DType.FLOAT8_E5M2: _Row(1, None, "float8_e5m2", 30, 19, tensorflow="float8_e5m2"),
+    DType.FLOAT8_E5M2FNUZ: _Row(1, None, "float8_e5m2fnuz", 32, 20, tensorflow="float8_e5m2fnuz"),
     DType.FLOAT8_E8M0FNU: _Row(1, None, "float8_e8m0fnu", 33, 24),
-    DType.FLOAT16: _Row(2, "float16", "float16", 6, 10, "FP16", "halffloat"),
-    DType.BFLOAT16: _Row(2, None, "bfloat16", 13, 16, "BF16"),
-    DType.FLOAT32: _Row(4, "float32", "float32", 7, 1, "FP32", "float"),
-    DType.FLOAT64: _Row(8, "float64", "float64", 8, 11, "FP64", "double"),
+    DType.FLOAT16: _Row(2, "float16", "float16", 6, 10, "FP16", "halffloat", tensorflow="float16"),
+    DType.BFLOAT16: _Row(2, None, "bfloat16", 13, 16, "BF16", tensorflow="bfloat16"),
+    DType.FLOAT32: _Row(4, "float32", "float32", 7, 1, "FP32", "float", tensorflow="float32"),
+    DType.FLOAT64: _Row(8, "float64", "float64", 8, 11, "FP64", "double", tensorflow="float64"),
     DType.COMPLEX32: _Row(4, None, "complex32", 9),
-    DType.COMPLEX64: _Row(8, "complex64", "complex64", 10, 14),
-    DType.COMPLEX128: _Row(16, "complex128", "complex128", 11, 15),
+    DType.COMPLEX64: _Row(8, "complex64", "complex64", 10, 14, tensorflow="complex64"),
+    DType.COMPLEX128: _Row(16, "complex128", "complex128", 11, 15, tensorflow="complex128"),
     DType.STRING: _Row(None, "object", None, None, 8, "BYTES", "string"),
-    DType.BYTES: _Row(None, None, None, None, None, None, "binary"),
+    DType.BYTES: _Row(None, None, None, None, None, None, "binary", tensorflow="string"),
 }
 
 _BY_SPELLING: dict[tuple[str, str | int], DType] = {
@@ -116,8 +118,13 @@ def dtype_of(framework: Framework, spelling: str | int) -> DType | None:
 
 
 def spelling(dtype: DType, framework: Framework) -> str | int | None:
-    """How `framework` writes `dtype`, or None where it has no such type. Bytes travel as OIP's BYTES too."""
+    """How `framework` writes `dtype`, or None where it has no such type.
+
+    Bytes travel as OIP's BYTES too, and TensorFlow's `string` holds text as well as any other bytes.
+    """
     if dtype is DType.BYTES and framework in ("oip", "numpy"):
         dtype = DType.STRING
+    elif dtype is DType.STRING and framework == "tensorflow":
+        dtype = DType.BYTES
     spelled: str | int | None = getattr(_ROWS[dtype], framework)
     return spelled

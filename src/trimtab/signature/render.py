@@ -13,7 +13,7 @@ from trimtab.signature.model import Live, Presence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.signature.model import EntryPoint, Input, Overload, Signature
+    from trimtab.signature.model import EntryPoint, Feature, Input, Overload, Signature
 
 
 class Row(NamedTuple):
@@ -35,7 +35,7 @@ def rows(overload: Overload) -> Iterator[Row]:
     for value in overload.inputs:
         yield Row("input", printable(value.name), printable(str(value.type)), _facts(value))
         for feature in value.features:
-            yield Row("feature", f"  {printable(feature.name)}", printable(str(feature.type)), "")
+            yield Row("feature", f"  {printable(feature.name)}", printable(str(feature.type)), _feature_facts(feature))
     for output in overload.outputs:
         path = "" if output.path in (None, output.name) else f"at {output.path}" if output.path else ""
         yield Row("output", printable(output.name), printable(str(output.type)), printable(path))
@@ -97,9 +97,20 @@ def _title(signature: Signature, entry_point: EntryPoint, number: int) -> str:
 
 
 def _facts(value: Input) -> str:
+    facts = [f"at {value.call_path}"] if value.call_path != value.name else []
+    facts += _own_facts(value)
+    if value.live is Live.NO:
+        facts.append("dead: no output depends on it")
+    facts += [f"{fact} from {learned}" for fact, learned in value.learned.items()]
+    return printable(", ".join(facts))
+
+
+def _feature_facts(feature: Feature) -> str:
+    return printable(", ".join(_own_facts(feature)))
+
+
+def _own_facts(value: Input | Feature) -> list[str]:
     facts = []
-    if value.call_path != value.name:
-        facts.append(f"at {value.call_path}")
     if value.presence is Presence.DEFAULT:
         facts.append(f"default {value.default}" if value.default is not None else "default in the artifact")
     elif value.presence is Presence.OPTIONAL:
@@ -110,7 +121,4 @@ def _facts(value: Input) -> str:
         facts.append(str(value.constraints.range))
     if value.constraints and value.constraints.categories is not None:
         facts.append(f"{len(value.constraints.categories)} categories")
-    if value.live is Live.NO:
-        facts.append("dead: no output depends on it")
-    facts += [f"{fact} from {learned}" for fact, learned in value.learned.items()]
-    return printable(", ".join(facts))
+    return facts

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Mapping as AnyMapping
 from typing import TYPE_CHECKING, Any
 
-from trimtab.artifacts.naming import Leaf, input_names
-from trimtab.artifacts.naming import output_names as names_of_outputs
 from trimtab.errors import SignatureError, missing_extra
 from trimtab.signature.dtypes import DType, dtype_of
 from trimtab.signature.model import EntryPoint, Input, Learned, Output, Overload, Presence, Provenance, Signature
+from trimtab.signature.naming import Leaf, input_names
+from trimtab.signature.naming import output_names as names_of_outputs
 from trimtab.signature.path import Field, Key
 from trimtab.signature.types import Dim, Opaque, Optional, Scalar, Tensor, Type
 
