@@ -63,7 +63,8 @@ def _cast_tensor(spec: TensorSpec, value: Value, *, in_graph: bool) -> TensorVal
     else:
         made = graph_tensor(value, spec.dtype) if in_graph else eager_tensor(value, spec.dtype)
         changed = not isinstance(value, TensorValue) or value.dtype != made.dtype
-        made = TensorValue(made.dtype, made.shape, source="converted" if changed else "tensor")
+        data = value.data if isinstance(value, TensorValue) else value
+        made = TensorValue(made.dtype, made.shape, data, "converted" if changed else "tensor")
     if made.dtype == spec.dtype:
         if is_subtype(made.shape, spec.shape):
             return made

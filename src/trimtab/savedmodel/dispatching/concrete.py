@@ -7,33 +7,39 @@ Source: `ConcreteFunction._call_impl` in tensorflow/python/eager/polymorphic_fun
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
 from trimtab.savedmodel.dispatching.binding import BindingRaises, Bound, bind
-from trimtab.savedmodel.dispatching.cautions import feed_cautions
 from trimtab.savedmodel.dispatching.feeding import component_feeds, named
+from trimtab.savedmodel.dispatching.op_shapes import Known
 from trimtab.savedmodel.dispatching.outcome import Dispatch, Feed, Refusal
 from trimtab.savedmodel.dispatching.parameters import Parameter, safe_name
 from trimtab.savedmodel.dispatching.refusing import Raises
-from trimtab.savedmodel.dispatching.remedies import binding_advice
 from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.dispatching.values import TensorValue, is_symbolic, value_of
 from trimtab.savedmodel.dispatching.wording import value_text
 from trimtab.savedmodel.structure import SPECS, TensorSpec, components, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trimtab.savedmodel.dispatching.values import Value
     from trimtab.savedmodel.links import ConcreteFunction
     from trimtab.savedmodel.structure import Structure
 
 
-class Callable(Struct, frozen=True):
+_Fed: TypeAlias = "tuple[Feed, Any]"
+"""A flat tensor that is fed, with its elements where they are known."""
+
+Run: TypeAlias = "Callable[[list[Known]], None]"
+
+
+class Callee(Struct, frozen=True):
     """A concrete function as it is called.
 
+    run: follows the function when it is fed, and raises what it is certain to raise.
     function: None in a TF1 model, where the function is the part of the graph between feeds and fetches.
     parameters: each constrained to what the function takes. keywords: the names of its flat inputs, in order.
     allowed_positional: how many of them may be given by position. result: what it returns.
@@ -43,29 +49,35 @@ class Callable(Struct, frozen=True):
     parameters: tuple[Parameter, ...]
     keywords: tuple[str, ...]
     allowed_positional: int
+    run: Run
     function: ConcreteFunction | None = None
     result: Structure | UnsetType = UNSET
 
 
-def call(callee: Callable, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatch:
+def call(callee: Callee, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatch:
     """What TensorFlow does when a concrete function is called."""
     given: Any = value_of([tuple(args), dict(kwargs)])
     in_graph = is_symbolic(given)
     trace = callee.function.name if callee.function is not None else callee.label
     captures = callee.function.captures if callee.function is not None else ()
     try:
-        feeds = _fed(callee, given[0], given[1], in_graph=in_graph)
+        fed = _fed(callee, given[0], given[1], in_graph=in_graph)
     except BindingRaises as error:
-        advice = binding_advice(callee.parameters, given[0], given[1])
-        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, error.stage), advice=advice)
+        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, error.stage))
     except Raises as error:
         return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, "call"))
+    refusal = None
+    try:
+        if not in_graph:
+            callee.run([Known(feed.shape, data) for feed, data in fed])
+    except Raises as error:
+        refusal = Refusal(error.tensorflow, f"Graph execution error: {error.message}", "call")
+    feeds = [feed for feed, _ in fed]
     made = named(callee.function, feeds) if callee.function is not None else _by_keyword(callee, feeds)
-    warnings = tuple(feed_cautions(flat_specs(callee.parameters), feeds))
-    return Dispatch(callee.label, trace, feeds=made, captures=captures, warnings=warnings)
+    return Dispatch(callee.label, trace, feeds=made, captures=captures, refusal=refusal)
 
 
-def _fed(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[Feed]:
+def _fed(callee: Callee, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[_Fed]:
     try:
         bound = bind(callee.parameters, args, kwargs, in_graph=in_graph, result=callee.result)
     except BindingRaises as structured:
@@ -81,12 +93,12 @@ def _fed(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *,
     return _structured(callee.parameters, bound)
 
 
-def _structured(parameters: tuple[Parameter, ...], bound: Bound) -> list[Feed]:
+def _structured(parameters: tuple[Parameter, ...], bound: Bound) -> list[_Fed]:
     """The flat tensors of the bound arguments: positional ones in order, then the others sorted by name."""
     arguments = bound.arguments
     positional = [each for each in parameters if each.kind != "keyword"]
     keywords = sorted((each for each in parameters if each.kind == "keyword"), key=lambda each: each.name)
-    found: list[Feed] = []
+    found: list[_Fed] = []
     for each in (*positional, *keywords):
         if not isinstance(each.constraint, UnsetType):
             for spec, value in _tensors(each.name, each.constraint, arguments[each.name]):
@@ -100,12 +112,14 @@ def _tensors(path: str, expected: Structure, value: Value) -> list[tuple[str, Va
     return [(place, own) for place, spec, own in paired(path, expected, value) if isinstance(spec, SPECS)]
 
 
-def _marked(feed: Feed, value: Value) -> Feed:
-    converted = isinstance(value, TensorValue) and value.source == "converted"
-    return Feed(feed.argument, feed.dtype, feed.shape, feed.path, converted)
+def _marked(feed: Feed, value: Value) -> _Fed:
+    if not isinstance(value, TensorValue):
+        return feed, None
+    converted = value.source == "converted"
+    return Feed(feed.argument, feed.dtype, feed.shape, feed.path, converted), value.data
 
 
-def _flat(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[Feed]:
+def _flat(callee: Callee, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[_Fed]:
     """The call by the flat signature: every argument is a tensor, by position or by its flat name."""
     summary = f"{callee.label}({', '.join(callee.keywords)})"
     if len(args) > callee.allowed_positional:
@@ -123,7 +137,7 @@ def _flat(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *
         raise Raises("TypeError", f"{summary} got two values for '{twice}'.")
     if left:
         raise Raises("TypeError", f"{summary} got unexpected keyword arguments: {', '.join(sorted(left))}.")
-    found = []
+    found: list[_Fed] = []
     for position, (value, keyword) in enumerate(zip(given, callee.keywords, strict=False)):
         if not isinstance(value, TensorValue) or value.source in ("numpy", "scalar"):
             text = (
@@ -131,12 +145,12 @@ def _flat(callee: Callable, args: tuple[Value, ...], kwargs: dict[str, Value], *
                 f"got {type(value).__name__} ({value_text(value)})."
             )
             raise Raises("TypeError", text)
-        found.append(Feed("", value.dtype, value.shape, keyword))
-    _check_run(callee, found, in_graph=in_graph)
+        found.append((Feed("", value.dtype, value.shape, keyword), value.data))
+    _check_run(callee, [feed for feed, _ in found], in_graph=in_graph)
     return found
 
 
-def _check_run(callee: Callable, feeds: list[Feed], *, in_graph: bool) -> None:
+def _check_run(callee: Callee, feeds: list[Feed], *, in_graph: bool) -> None:
     """What running the function notices about its flat inputs: their number and dtypes, and in a graph their shapes."""
     specs = flat_specs(callee.parameters)
     if len(feeds) != len(specs):
@@ -165,7 +179,7 @@ def flat_specs(parameters: tuple[Parameter, ...]) -> list[TensorSpec]:
     return found
 
 
-def _by_keyword(callee: Callable, feeds: list[Feed]) -> tuple[Feed, ...]:
+def _by_keyword(callee: Callee, feeds: list[Feed]) -> tuple[Feed, ...]:
     names = [*callee.keywords, *[""] * len(feeds)]
     return tuple(
         Feed(name, each.dtype, each.shape, each.path, each.converted) for name, each in zip(names, feeds, strict=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from trimtab.savedmodel.dispatching.concrete import Callable, call
+from trimtab.savedmodel.dispatching.concrete import Callee, call
 from trimtab.savedmodel.dispatching.outcome import Dispatch, Refusal
 from trimtab.savedmodel.dispatching.parameters import Parameter, concrete_parameters, parameters_of, safe_name
 from trimtab.savedmodel.dispatching.polymorphic import dispatch
 from trimtab.savedmodel.dispatching.refusing import Raises
+from trimtab.savedmodel.dispatching.running import run_function, run_signature
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.function_spec import call_spec
 from trimtab.savedmodel.structure import TensorSpec, components, type_spec
@@ -16,6 +18,7 @@ from trimtab.savedmodel.structure import TensorSpec, components, type_spec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trimtab.savedmodel.dispatching.op_shapes import Known
     from trimtab.savedmodel.graph_protos import Shape, SignatureDef, TensorInfo
     from trimtab.savedmodel.links import ConcreteFunction, ServedSignature
     from trimtab.savedmodel.model import MetaGraph
@@ -92,8 +95,14 @@ def call_bare(
         parameters = concrete_parameters(_spec_parameters(function, bare), function.arguments)
     except (Raises, TypeError) as error:
         return Dispatch(label, refusal=Refusal("TypeError", str(error), "lookup"))
-    callee = Callable(
-        label, parameters, bare.argument_keywords, bare.allowed_positional_arguments, function, function.outputs
+    callee = Callee(
+        label,
+        parameters,
+        bare.argument_keywords,
+        bare.allowed_positional_arguments,
+        partial(run_function, function),
+        function,
+        function.outputs,
     )
     return call(callee, args, kwargs)
 
@@ -108,7 +117,7 @@ def _spec_parameters(function: ConcreteFunction, bare: SavedBareConcreteFunction
     )
 
 
-def _from_signature_def(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Callable:
+def _from_signature_def(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Callee:
     """A signature of a TF1 model, as TensorFlow 2 lifts it: sparse and composite inputs become their components."""
     names: list[str] = []
     specs: list[TensorSpec] = []
@@ -121,7 +130,22 @@ def _from_signature_def(meta_graph: MetaGraph, key: str, signature: SignatureDef
         name: TensorSpec(dtype_name(info.dtype), info.tensor_shape.shape, name)
         for name, info in sorted(signature.outputs.items())
     }
-    return Callable(key, tuple(parameters), tuple(names), 1 if len(names) == 1 else 0, result=result)
+    tensors = [tensor for _, info in sorted(signature.inputs.items()) for tensor in _tensors(info)]
+
+    def run(inputs: list[Known]) -> None:
+        run_signature(meta_graph, signature, dict(zip(tensors, inputs, strict=False)))
+
+    return Callee(key, tuple(parameters), tuple(names), 1 if len(names) == 1 else 0, run, result=result)
+
+
+def _tensors(info: TensorInfo) -> list[str]:
+    """The names of the graph's tensors that an input is."""
+    if info.coo_sparse is not None:
+        sparse = info.coo_sparse
+        return [sparse.indices_tensor_name, sparse.values_tensor_name, sparse.dense_shape_tensor_name]
+    if info.composite_tensor is not None:
+        return [name for each in info.composite_tensor.components for name in _tensors(each)]
+    return [info.name or ""]
 
 
 def _inputs(meta_graph: MetaGraph, name: str, info: TensorInfo) -> list[tuple[str, TensorSpec]]:

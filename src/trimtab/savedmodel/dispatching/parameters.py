@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from msgspec import UNSET, Struct, UnsetType
 
 from trimtab.savedmodel.dispatching.refusing import Raises
-from trimtab.savedmodel.structure import TensorSpec, leaves
+from trimtab.savedmodel.dtypes import dtype_name
+from trimtab.savedmodel.graph_protos import TensorProto
+from trimtab.savedmodel.structure import SPECS, TensorSpec, leaves
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.function_spec import CallSpec
@@ -61,7 +63,7 @@ def signature_specs(parameters: tuple[Parameter, ...]) -> tuple[Structure, ...] 
     for each in parameters:
         if isinstance(each.constraint, UnsetType):
             continue
-        if not all(isinstance(leaf, Struct) and _is_spec(leaf) for leaf in leaves(each.constraint)):
+        if not all(isinstance(leaf, SPECS) for leaf in leaves(each.constraint)):
             automatic = True
             break
         found.append(each.constraint)
@@ -163,7 +165,7 @@ def _constrained(
         if constraints:
             made.append(Parameter(each.name, kind, each.default, constraints.pop(0)))
         elif each.name in defaults:
-            made.append(Parameter(each.name, kind, each.default, defaults[each.name]))
+            made.append(Parameter(each.name, kind, each.default, _type_of(defaults[each.name])))
         else:
             raise Raises("TypeError", f"input_signature missing type constraint for {each.name}")
     if constraints:
@@ -171,8 +173,14 @@ def _constrained(
     return tuple(made)
 
 
-def _is_spec(leaf: Struct) -> bool:
-    """Whether it is a tensor's spec, or a composite's that is made of such: every composite that can be saved is."""
-    from trimtab.savedmodel.structure import SPECS
-
-    return isinstance(leaf, (TensorSpec, *SPECS))
+def _type_of(default: Structure) -> Structure:
+    """What a default constrains its parameter to: a Python value to itself, a tensor to its dtype and shape."""
+    if isinstance(default, TensorProto):
+        return TensorSpec(dtype_name(default.dtype), default.tensor_shape.shape)
+    if isinstance(default, list):
+        return [_type_of(each) for each in default]
+    if isinstance(default, tuple):
+        return tuple(_type_of(each) for each in default)
+    if isinstance(default, dict):
+        return {key: _type_of(each) for key, each in default.items()}
+    return default
