@@ -12,7 +12,7 @@ from trimtab.savedmodel.function_spec import CallSpec, call_spec
 from trimtab.savedmodel.model import INIT_OPS
 from trimtab.savedmodel.object_protos import SavedFunction
 from trimtab.savedmodel.structure import structure
-from trimtab.savedmodel.twins import twins
+from trimtab.savedmodel.twins import forwarded, twins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,10 +173,20 @@ class ServedSignature:
         return next(iter(definition.callees), None) if definition else None
 
     @cached_property
+    def forwards(self) -> tuple[str, ...]:
+        """The callee, and below it what it does nothing but call, as in a model that was loaded and saved again."""
+        found = [] if self.callee is None else [self.callee]
+        while found and (next_one := forwarded(self.meta_graph.library, found[-1])) and next_one not in found:
+            found.append(next_one)
+        return tuple(found)
+
+    @cached_property
     def traces(self) -> tuple[tuple[PolymorphicFunction, int], ...]:
-        """The traces that the callee is, with their positions in the trial order: by name, or else by an equal body."""
-        if self.callee is None:
-            return ()
+        """The traces that the callee is, with their positions in the trial order: by name, or else by an equal body.
+
+        Of what the callee forwards to, the first that is a trace counts. Traces that capture what the wrapper captures
+        win over those that do not. Empty when nothing that the signature runs is registered as a trace.
+        """
         places = {
             name: (function, position)
             for function in self.meta_graph.functions.values()

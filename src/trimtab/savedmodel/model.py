@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from trimtab.savedmodel.index import MetaGraphIndex, SavedModelIndex, Span
     from trimtab.savedmodel.links import ConcreteFunction, PolymorphicFunction, ServedSignature
+    from trimtab.savedmodel.touring import Tour
     from trimtab.source.bytes import ByteSource
 
 _M = TypeVar("_M", bound=Message)
@@ -94,6 +95,12 @@ class SavedModel:
     def function(self, path: str) -> PolymorphicFunction:
         """The polymorphic function at an object path, such as `model.layers.0.__call__`. See `MetaGraph.function`."""
         return self.meta_graph.function(path)
+
+    def tour(self, *, signature: str | None = None, function: str | None = None, everything: bool = True) -> Tour:
+        """Tell the model, or one signature or function of it, to a person. See `touring.tour`."""
+        from trimtab.savedmodel.touring import tour
+
+        return tour(self, signature=signature, function=function, everything=everything)
 
     def close(self) -> None:
         """Close the file."""
