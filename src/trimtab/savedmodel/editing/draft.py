@@ -58,12 +58,16 @@ class Change(Struct, frozen=True):
 
 
 class Edit(Struct, frozen=True):
-    """One line of a draft's log: what was done to which part, in the order in which it was done."""
+    """One line of a draft's log: what was done to which part, in the order in which it was done.
+
+    proto: the message that the part is, of an object its kind: `SavedFunction`, `SavedBareConcreteFunction`.
+    """
 
     place: str
     key: str | int
     verb: str
     note: str
+    proto: str
 
 
 class Place(Mapping[K, Any], Generic[K]):
@@ -90,14 +94,15 @@ class Place(Mapping[K, Any], Generic[K]):
         copy = self._class()
         copy.CopyFrom(message)
         self._over[key] = copy
-        self._done(key, verb, note)
+        self._done(key, Edit(self.name, key, verb, note, self._proto(message)))
 
     def remove(self, key: K, note: str) -> None:
         """Take the part out. ArtifactError when there is none."""
         if key not in self:
             raise self._missing(key)
+        proto = self._proto(self[key])
         self._over[key] = None
-        self._done(key, "remove", note)
+        self._done(key, Edit(self.name, key, "remove", note, proto))
 
     def changes(self) -> Iterator[Change]:
         """What differs from the file: first in the file's order, then what is added in the order of its adding."""
@@ -162,9 +167,13 @@ class Place(Mapping[K, Any], Generic[K]):
                 value = data[begin:stop]
         return value
 
-    def _done(self, key: K, verb: str, note: str) -> None:
-        self._notes[key] = f"{self._notes[key]}; {note}" if key in self._notes else note
-        self._log.append(Edit(self.name, key, verb, note))
+    def _done(self, key: K, edit: Edit) -> None:
+        self._notes[key] = f"{self._notes[key]}; {edit.note}" if key in self._notes else edit.note
+        self._log.append(edit)
+
+    def _proto(self, message: Any) -> str:
+        """What the part is called in the log."""
+        return str(message.DESCRIPTOR.name)
 
     def _where(self, key: K) -> str:
         return f"{self._source.name}: {self.name}[{key!r}]"
@@ -184,13 +193,17 @@ class Objects(Place[int]):
 
     def remove(self, key: int, note: str) -> None:
         """Leave an empty user object where the node was, as other nodes are named by their positions."""
-        if key not in self:
-            raise self._missing(key)
+        proto = self._proto(self[key])
         blank = self._class()
         blank.user_object.identifier = "_generic_user_object"
         blank.user_object.version.producer = 1
         blank.user_object.version.min_consumer = 1
-        self.put(key, blank, note)
+        self._over[key] = blank
+        self._done(key, Edit(self.name, key, "remove", note, proto))
+
+    def _proto(self, message: Any) -> str:
+        kind = message.WhichOneof("kind")
+        return "SavedObject" if kind is None else str(getattr(message, kind).DESCRIPTOR.name)
 
 
 class Draft:

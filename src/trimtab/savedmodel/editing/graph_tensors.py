@@ -91,17 +91,18 @@ class GraphTensors:
         if not 0 <= position < len(files):
             return None
         placeholder = (files[position].tensor_info.name or "").partition(":")[0]
-        for assign in self._nodes.values():
-            if assign.op == "AssignVariableOp" and _plain(assign.input[1]) == placeholder:
-                variable = _plain(assign.input[0])
-                reads = [
-                    each
-                    for each in self._nodes.values()
-                    if each.op == "ReadVariableOp" and _plain(each.input[0]) == variable
-                ]
-                reads.sort(key=lambda each: len(each.input))
-                return str(reads[0].name) if reads else None
-        return None
+        inputs = {name: list(map(_plain, node.input)) for name, node in self._nodes.items()}
+        variables = {
+            given[0]
+            for name, given in inputs.items()
+            if self._nodes[name].op == "AssignVariableOp" and given[1:2] == [placeholder]
+        }
+        reads = [
+            name
+            for name, given in inputs.items()
+            if self._nodes[name].op == "ReadVariableOp" and not variables.isdisjoint(given[:1])
+        ]
+        return min(reads, key=lambda name: len(inputs[name]), default=None)  # the one that waits for nothing
 
     def _resource(self, node: Any) -> str | None:
         """The op with the shared name of the one that the object's creator runs."""
@@ -196,7 +197,7 @@ def _restored_key(reference: str, nodes: dict[str, Any]) -> str | None:
         if node is None:
             return None
         if node.op == "RestoreV2":
-            names = nodes.get(node.input[1].partition(":")[0])
+            names = nodes.get(_plain(node.input[1])) if len(node.input) > 1 else None
             keys = names.attr["value"].tensor.string_val if names is not None else ()
             position = rest.rpartition(":")[2]
             known = position.isdecimal() and int(position) < len(keys)

@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from trimtab.errors import TrimtabError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trimtab.savedmodel.editing.draft import Change, Draft, Edit
 
-PLACES = {
-    "function": "FunctionDef",
-    "signature_def": "SignatureDef",
-    "nodes": "objects",
-    "concrete_functions": "SavedConcreteFunction",
-    "node": "graph",
-    "collection_def": "collections",
-}
-"""The places that an edit changes, in the order in which they are told, with what each holds."""
+_PROTOS = ("FunctionDef", "SignatureDef", "SavedFunction", "SavedBareConcreteFunction", "SavedConcreteFunction")
+"""The five places that declare signatures, in the order in which they are told; other parts follow."""
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="step"):
@@ -56,9 +52,8 @@ class Plan(Struct, frozen=True):
         lines = []
         for number, planned in enumerate(self.steps, 1):
             lines.append(f"{number}. {planned.title}")
-            for place, title in PLACES.items():
-                edits = (edit for edit in planned.edits if edit.place == place)
-                lines += [f"   {title:22} {edit.verb:6} {edit.key}: {edit.note}" for edit in edits]
+            edits = sorted(planned.edits, key=_rank)
+            lines += [f"   {edit.proto:26} {edit.verb:6} {edit.key}: {edit.note}" for edit in edits]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -89,5 +84,24 @@ def make_plan(draft: Draft, steps: tuple[Step, ...]) -> Plan:
             step.apply(draft)
         except TrimtabError as error:
             raise error.within(f"step {number}, {title}") from None
-        planned.append(PlannedStep(step, title, tuple(draft.log[done:])))
+        planned.append(PlannedStep(step, title, _in_sum(draft.log[done:])))
     return Plan(tuple(planned), draft.changes())
+
+
+def _rank(edit: Edit) -> int:
+    return _PROTOS.index(edit.proto) if edit.proto in _PROTOS else len(_PROTOS)
+
+
+def _in_sum(log: Sequence[Edit]) -> tuple[Edit, ...]:
+    """What a step did to each part in the end, however often it touched it."""
+    touched: dict[tuple[str, str | int], list[Edit]] = {}
+    for edit in log:
+        touched.setdefault((edit.place, edit.key), []).append(edit)
+    summed = []
+    for edits in touched.values():
+        first, last = edits[0], edits[-1]
+        if first.verb == "add" and last.verb == "remove":
+            continue
+        verb = "add" if first.verb == "add" else "remove" if last.verb == "remove" else "change"
+        summed.append(replace(last, verb=verb))
+    return tuple(summed)

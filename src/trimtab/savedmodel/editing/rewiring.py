@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.dtypes import dtype_name
+from trimtab.savedmodel.editing import widening
 from trimtab.savedmodel.editing.constants import constant, zeros
 from trimtab.savedmodel.editing.names import check_inputs
 from trimtab.savedmodel.editing.wrapper import Constant, Input
 from trimtab.savedmodel.flow import unused_arguments
-from trimtab.savedmodel.structure import shape_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -94,21 +93,11 @@ def drop_inputs(draft: Draft, wrapper: Wrapper, names: Iterable[str], where: str
     )
 
 
-def widen_inputs(wrapper: Wrapper, shapes: Mapping[str, Shape], where: str) -> Wrapper:
-    """Other shapes for inputs: dimensions that become unknown, or the rank. None may become another."""
-    wanted = {}
-    for name, shape in shapes.items():
-        given = _input(wrapper, name, where)
-        wanted[given.name] = shape
-        if not _wider(shape, given.shape):
-            raise ArtifactError(
-                where=f"{where}, input {name!r}",
-                expected=f"a shape that allows all that {shape_text(given.shape)} does: sizes may become unknown",
-                got=shape_text(shape),
-                hint=f"The function was traced for {dtype_name(given.dtype)} {shape_text(given.shape)}; another size or"
-                " rank needs another trace.",
-            )
-    return _on_inputs(wrapper, lambda each: replace(each, shape=wanted.get(each.name, each.shape)))
+def widen_inputs(draft: Draft, wrapper: Wrapper, shapes: Mapping[str, Shape], where: str) -> Wrapper:
+    """Other shapes for inputs: see `widening`."""
+    return widening.widen_inputs(
+        draft, wrapper, {_input(wrapper, name, where).name: shape for name, shape in shapes.items()}, where
+    )
 
 
 def _input(wrapper: Wrapper, name: str, where: str) -> Input:
@@ -125,14 +114,6 @@ def _input(wrapper: Wrapper, name: str, where: str) -> Input:
 
 def _on_inputs(wrapper: Wrapper, change: Callable[[Input], Argument]) -> Wrapper:
     return wrapper.with_arguments(change(each) if isinstance(each, Input) else each for each in wrapper.arguments)
-
-
-def _wider(wide: Shape, narrow: Shape) -> bool:
-    if wide is None:
-        return True
-    if narrow is None or len(wide) != len(narrow):
-        return False
-    return all(size is None or size == own for size, own in zip(wide, narrow, strict=True))
 
 
 def _require(name: str, known: Iterable[str], what: str, where: str) -> None:

@@ -22,7 +22,8 @@ def find_source(draft: Draft, source: str) -> Wrapper:
     """What a signature made from `source` does, before anything in it is changed.
 
     source: the object path of a polymorphic function, such as `model.predict`, with `:1` behind it for its second
-    trace; or the name of a concrete function; or the key of a signature, `signatures.KEY` where a function has its name.
+    trace; or the name of a concrete function; or the key of a signature, as
+    `signatures.KEY` where a function has its name.
     ArtifactError when it names nothing, or a function of several traces without saying which.
     """
     keys = signature_keys(draft)

@@ -75,7 +75,9 @@ class AddSignature(Step, frozen=True, tag="add-signature"):
         inputs, outputs = _before(self.rename), _before(self.rename_outputs)
         wrapper = drop_inputs(draft, wrapper, [inputs.get(name, name) for name in self.drop], where)
         wrapper = bind_inputs(wrapper, {inputs.get(name, name): value for name, value in self.bind.items()}, where)
-        wrapper = widen_inputs(wrapper, {inputs.get(name, name): shape for name, shape in self.widen.items()}, where)
+        wrapper = widen_inputs(
+            draft, wrapper, {inputs.get(name, name): shape for name, shape in self.widen.items()}, where
+        )
         wrapper = rename_inputs(wrapper, self.rename, where)
         if self.outputs is not None:
             wrapper = subset_outputs(wrapper, [outputs.get(name, name) for name in self.outputs], where)
@@ -207,7 +209,7 @@ class Widen(Step, frozen=True, tag="widen"):
         if draft.meta_graph.object_graph_def is None:
             tf1_steps.widen(draft, self.key, shapes)
         else:
-            _rebuild(draft, self.key, lambda wrapper, where: widen_inputs(wrapper, shapes, where))
+            _rebuild(draft, self.key, lambda wrapper, where: widen_inputs(draft, wrapper, shapes, where))
 
 
 def _rebuild(draft: Draft, key: str, change: Callable[[Wrapper, str], Wrapper]) -> None:
