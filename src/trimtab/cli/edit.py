@@ -11,7 +11,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trimtab.savedmodel.editing.draft import Edit
     from trimtab.savedmodel.editing.output import Written
     from trimtab.savedmodel.editing.plan import Plan, Step
 
@@ -338,69 +337,16 @@ def _run(
 
 
 def _lines(plan: Plan) -> list[str]:
-    """The plan for a person: what each step does in which place, and what of the five places stays as it is."""
+    """The plan for a person, and which of the five places no step touches."""
     from trimtab.signature.render import printable
 
-    places = _places(plan)
-    lines = []
-    for number, planned in enumerate(plan.steps, 1):
-        lines.append(f"{number}. {planned.title}" if len(plan.steps) > 1 else planned.title)
-        rows = sorted(_net(planned.edits), key=lambda edit: _ORDER.index(places[edit.place, edit.key]))
-        lines += [f"  {places[edit.place, edit.key]:<26} {edit.verb:<7} {edit.key}: {edit.note}" for edit in rows]
-    changed = set(places.values())
+    changed = {edit.proto for planned in plan.steps for edit in planned.edits}
     untouched = [place for place in _FIVE if place not in changed]
-    lines += [f"  {', '.join(untouched)}: as before"] if untouched else []
+    lines = str(plan).split("\n") + ([f"   {', '.join(untouched)}: as before"] if untouched else [])
     return [printable(line) for line in lines]
 
 
-def _net(edits: Sequence[Edit]) -> list[Edit]:
-    """One edit for each part that a step touches: what was taken out and put back is changed."""
-    from msgspec.structs import replace
-
-    net: dict[tuple[str, str | int], Edit] = {}
-    for edit in edits:
-        before = net.get((edit.place, edit.key))
-        verbs = (before.verb if before is not None else "", edit.verb)
-        if verbs == ("add", "remove"):
-            del net[edit.place, edit.key]
-            continue
-        verb = {("remove", "add"): "change", ("add", "change"): "add"}.get(verbs, edit.verb)
-        net[edit.place, edit.key] = replace(edit, verb=verb)
-    return list(net.values())
-
-
 _FIVE = ("FunctionDef", "SignatureDef", "SavedFunction", "SavedBareConcreteFunction", "SavedConcreteFunction")
-_ORDER = (*_FIVE, "signatures map", "SavedObject", "graph node", "collection")
-
-_PLACE = {
-    "function": "FunctionDef",
-    "signature_def": "SignatureDef",
-    "concrete_functions": "SavedConcreteFunction",
-    "node": "graph node",
-    "collection_def": "collection",
-}
-
-_KIND = {
-    "function": "SavedFunction",
-    "bare_concrete_function": "SavedBareConcreteFunction",
-    "signature_map": "signatures map",
-}
-
-
-def _places(plan: Plan) -> dict[tuple[str, str | int], str]:
-    """What the user knows each edited part as: an object by its kind."""
-    from trimtab.savedmodel.message import decode
-    from trimtab.savedmodel.object_protos import SavedObject
-
-    places = {
-        (edit.place, edit.key): _PLACE.get(edit.place, "SavedObject") for each in plan.steps for edit in each.edits
-    }
-    for change in plan.changes:
-        if change.place == "nodes":
-            node = decode(SavedObject, change.before or change.after or b"", f"nodes[{change.key}]")
-            identifier = node.user_object.identifier if node.user_object is not None else ""
-            places[change.place, change.key] = _KIND.get(node.kind) or _KIND.get(identifier, "SavedObject")
-    return places
 
 
 def _outcome(plan: Plan, written: Written | None) -> str:
@@ -416,11 +362,7 @@ def _outcome(plan: Plan, written: Written | None) -> str:
 def _print_json(plan: Plan, written: Written | None) -> None:
     import msgspec
 
-    places = _places(plan)
     told = plan.as_dict()
-    for step in told["steps"]:
-        for each in step["edits"]:
-            each["proto"] = places[each["place"], each["key"]]
     told["dry_run"] = written is None
     told["written"] = None if written is None else msgspec.to_builtins(written)
     click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
