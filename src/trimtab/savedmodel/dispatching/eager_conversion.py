@@ -63,6 +63,8 @@ def _from_tensor(value: TensorValue, dtype: str) -> TensorValue:
 
 def _array_casts(value: TensorValue, dtype: str) -> bool:
     """Whether NumPy casts the array, by force: any numbers to any others; of strings, those that are numbers."""
+    if 0 in (value.shape or ()):
+        return True
     if value.dtype != "string":
         return dtype != "string" and (dtype == "bool" or is_numeric(dtype))
     leaves = list(_data_leaves(value.data))
@@ -113,6 +115,8 @@ def _constant(value: Value, dtype: str) -> TensorValue:
     leaves = list(_checked_leaves(value, shape))
     if dtype in _OWN_CONVERTER and all(_converts(leaf, dtype) for leaf in leaves):
         return TensorValue(dtype, shape)
+    if dtype == "uint64" and any(isinstance(leaf, int) and leaf < 0 for leaf in leaves):
+        raise Raises("SystemError", "an integer below zero for uint64")
     own = _own_dtype(leaves)
     if own == dtype or _casts(own, dtype):
         return TensorValue(dtype, shape)

@@ -75,6 +75,8 @@ def _from_tensor(value: TensorValue, dtype: str | None) -> TensorValue:
     if value.source in ("numpy", "scalar"):
         if dtype is None or dtype == value.dtype:
             return TensorValue(value.dtype, value.shape)
+        if 0 in (value.shape or ()):  # there is no element to fail on
+            return TensorValue(dtype, value.shape)
         if dtype == "string" or (value.dtype == "string" and dtype != "bool"):
             raise Raises("TypeError", f"`dtype` {dtype} is not compatible with an array of {value.dtype}")
         return TensorValue(dtype, value.shape)
