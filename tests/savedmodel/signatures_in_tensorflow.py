@@ -57,7 +57,10 @@ def in_tf2(folder: Path, calls: list[tuple[str, Feeds]]) -> list[Any]:
 def in_tf1(folder: Path, calls: list[tuple[str, Feeds]], tags: list[str] | None = None) -> list[Any]:
     """What signatures give in a fresh session; None where the feeds leave an input out, or it is a sparse one."""
     session = Session(folder, tags)
-    return [_answer(session.run, key, feeds) if session.takes(key, feeds) else None for key, feeds in calls]
+    try:
+        return [_answer(session.run, key, feeds) if session.takes(key, feeds) else None for key, feeds in calls]
+    finally:
+        session.close()
 
 
 def _answer(function: Any, *arguments: Any) -> Any:
@@ -82,6 +85,10 @@ class Session:
             self.meta_graph = tf.compat.v1.saved_model.loader.load(
                 self._session, tags or list(read_proto(str(folder)).meta_graphs[0].meta_info_def.tags), str(folder)
             )
+
+    def close(self) -> None:
+        """End the session."""
+        self._session.close()
 
     def takes(self, key: str, feeds: Feeds) -> bool:
         """Whether the feeds are all inputs of a signature, each a dense one."""

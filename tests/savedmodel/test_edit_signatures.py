@@ -264,6 +264,13 @@ def test_a_trace_that_something_else_uses_stays(corpus: Path, tmp_path: Path) ->
         )[1:]
 
 
+def test_a_path_may_begin_with_the_model(corpus: Path, tmp_path: Path) -> None:
+    folder = model_of(corpus, "example") / "model"
+    one = edited(folder, tmp_path / "one", DropTrace("model.polymorphic_fn", 1))
+    other = edited(folder, tmp_path / "other", DropTrace("polymorphic_fn", 1))
+    assert parsed(one) == parsed(other)
+
+
 def test_an_alias_outlives_its_signature(corpus: Path, tmp_path: Path) -> None:
     folder = model_of(corpus, "multi_sigs") / "model"
     made = edited(folder, tmp_path / "one", AliasSignature("embed", "other"), RemoveSignature("embed"))

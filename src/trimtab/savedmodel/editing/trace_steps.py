@@ -10,12 +10,13 @@ from trimtab.savedmodel.editing.references import remove_unused_concrete_functio
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.editing.draft import Draft
+    from trimtab.savedmodel.links import PolymorphicFunction
 
 
 class DropTrace(Step, frozen=True, tag="drop-trace"):
     """The end of one trace of a polymorphic function, and of what only it used.
 
-    function: the object path. trace: its position in the trial order, from 0.
+    function: the object path, which may begin with `model.` as in code. trace: its position in the trial order, from 0.
     """
 
     function: str
@@ -27,7 +28,7 @@ class DropTrace(Step, frozen=True, tag="drop-trace"):
 
     def apply(self, draft: Draft) -> None:
         """Take it from the function's list. ArtifactError when there is no such trace, or it is the last one."""
-        polymorphic = draft.meta_graph.function(self.function)
+        polymorphic = _function(draft, self.function)
         node_id = polymorphic.node_id
         node = draft.objects[node_id]
         traces = node.function.concrete_functions
@@ -66,6 +67,16 @@ class DropTrace(Step, frozen=True, tag="drop-trace"):
         for child in dict.fromkeys(children):
             remove_unused_object(draft, child, note)
         remove_unused_concrete_function(draft, name, note)
+
+
+def _function(draft: Draft, path: str) -> PolymorphicFunction:
+    """The function at a path; where the model has no `model` of its own, a leading one stands for the root."""
+    try:
+        return draft.meta_graph.function(path)
+    except ArtifactError:
+        if not path.startswith("model."):
+            raise
+        return draft.meta_graph.function(path.removeprefix("model."))
 
 
 def _moved_up(local_name: str, dropped: int) -> str:
