@@ -42,7 +42,7 @@ def install(folder: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_built_in_formats() -> None:
-    assert [it.name for it in formats()][:4] == ["pt2", "torchscript", "onnx", "document"]
+    assert [it.name for it in formats()][:5] == ["pt2", "torchscript", "onnx", "document", "savedmodel"]
 
 
 def test_a_plug_in_reads_its_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ what the declared one leaves open: everything but names for a plain `module_info
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -62,16 +63,24 @@ def _counterpart(declared: EntryPoint, derived: Signature, where: str) -> EntryP
 
 
 def _entry_point(declared: EntryPoint, derived: EntryPoint, where: str) -> EntryPoint:
-    # Every format read so far has one overload; each declared one must fit it.
     place = f"{where}: {declared.name}"
-    return replace(
-        declared, overloads=tuple(_overload(each, derived.overloads[0], place) for each in declared.overloads)
-    )
+    return replace(declared, overloads=tuple(_fitting(each, derived, place) for each in declared.overloads))
+
+
+def _fitting(declared: Overload, derived: EntryPoint, where: str) -> Overload:
+    """The overload joined with the derived one that it is: by name, the only one, or else the first that it fits."""
+    named = [each for each in derived.overloads if each.name and each.name == declared.name]
+    candidates = named or derived.overloads
+    for each in candidates[:-1]:
+        with suppress(ContradictionError):
+            return _overload(declared, each, where)
+    return _overload(declared, candidates[-1], where)
 
 
 def _overload(declared: Overload, derived: Overload, where: str) -> Overload:
     graph = PathIndex((it.call_path, it) for it in derived.inputs)
-    inputs = tuple(_input(value, graph, where) for value in declared.inputs)
+    by_name = {it.name: it for it in derived.inputs}
+    inputs = tuple(_input(value, graph, by_name, where) for value in declared.inputs)
     stated = PathIndex((it.call_path, it) for it in inputs)
     for value in derived.inputs:
         if value.presence is Presence.REQUIRED and stated.around_or_inside(value.call_path) is None:
@@ -86,7 +95,11 @@ def _overload(declared: Overload, derived: Overload, where: str) -> Overload:
     return replace(declared, inputs=inputs)
 
 
-def _input(declared: Input, graph: PathIndex[Input], where: str) -> Input:
+def _input(declared: Input, graph: PathIndex[Input], by_name: dict[str, Input], where: str) -> Input:
+    if declared.path is None and graph.at(declared.name) is None and declared.name in by_name:
+        declared = replace(
+            declared, path=by_name[declared.name].path
+        )  # stated by name alone: the graph knows the place
     match = graph.around_or_inside(declared.call_path)
     if match is None:
         raise ContradictionError(

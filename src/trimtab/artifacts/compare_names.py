@@ -62,7 +62,7 @@ def _inputs(declared: AnySequence[Input], graph: Overload, where: str) -> tuple[
     entered = {_root(entry) for entry in entries.values() if entry}
     left = [it for it in unnamed if it.call_path not in entered]
     if None in entries.values() or any(it.presence is Presence.REQUIRED and not _is_open(it) for it in left):
-        raise _contradiction([it.call_path for it in graph.inputs], names, where)
+        raise _contradiction([it.name if it.name in names else it.call_path for it in graph.inputs], names, where)
     joined = [_renamed(matched[name], name) if name in matched else entries[name] for name in names]
     return (*(it for it in joined if it), *left)
 

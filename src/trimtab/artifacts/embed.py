@@ -10,11 +10,10 @@ from msgspec.structs import replace
 from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.limits import check_document
 from trimtab.artifacts.read import as_artifact_error
-from trimtab.artifacts.registry import find_format
+from trimtab.artifacts.registry import open_artifact
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.document import decode_document, encode_document
 from trimtab.signature.model import Learned
-from trimtab.source.bytes import LocalFile
 
 if TYPE_CHECKING:
     from trimtab.artifacts.format import Format
@@ -33,8 +32,8 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
     Raises ArtifactError when the file cannot be read or written, or its format has no place for a signature.
     """
     name = os.fspath(path)
-    with LocalFile(name) as source:
-        format_ = find_format(source)
+    format_, source = open_artifact(name)
+    with source:
         document = encode_document(_declared(_completed(signature, format_, source)))
     place = f"{name}: the signature to embed"
     check_document(document, place)
@@ -43,7 +42,8 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
     except SignatureError as failure:
         raise as_artifact_error(failure, place) from None
     format_.embed(name, document)
-    with LocalFile(name) as source:
+    format_, source = open_artifact(name)
+    with source:
         written = format_.declared(source)
         if written != document:
             raise ArtifactError(

@@ -1,5 +1,7 @@
 """What a format's reader offers. A module with these four functions and a `name` is a reader.
 
+A format whose artifact is a folder offers a fifth, `open_folder`.
+
 Third parties add one by an entry point in the group `trimtab.formats`, whose value is such a module or object.
 """
 
@@ -36,4 +38,14 @@ class Format(Protocol):
         """Write a signature document into the file at `path`, in place of the one inside, if any.
 
         Leaves the old file in force, or restorable, when it fails or is killed at any moment.
+        """
+
+
+class FolderFormat(Format, Protocol):
+    """A kind of model artifact that is a folder."""
+
+    def open_folder(self, path: str) -> ByteSource | None:
+        """The source that stands for the artifact in a folder, or None where the folder holds no such artifact.
+
+        The other functions are given this source; `embed` is given the folder. Whoever opened it closes it.
         """

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.limits import check_document
-from trimtab.artifacts.registry import find_format
+from trimtab.artifacts.registry import find_format, open_artifact
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.document import FILE_NAME, decode_if_document
-from trimtab.source.bytes import ByteSource, LocalFile
+from trimtab.source.bytes import ByteSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trimtab.artifacts.format import Format
     from trimtab.signature.model import Signature
 
 
 def read_signature(artifact: str | os.PathLike[str] | ByteSource) -> Signature:
-    """The signature of a model file, read without its framework.
+    """The signature of a model file or folder, read without its framework.
 
-    artifact: a path, or a byte source. The content decides what it is, never the name.
+    artifact: a path, or a byte source. The content decides what it is, never the name; a SavedModel is a folder.
     An embedded signature document is the answer when there is one, once the artifact's own graph does not contradict
     it; what only the graph knows is added to it. Otherwise the answer is what the graph says, and
     `signature.provenance.learned` says so.
@@ -32,25 +35,28 @@ def read_signature(artifact: str | os.PathLike[str] | ByteSource) -> Signature:
     Cost: the bytes of the signature, not of the weights. Nothing is executed or unpickled; no framework is imported.
     """
     if isinstance(artifact, ByteSource):
-        return _read(artifact)
-    with LocalFile(os.fspath(artifact)) as source:
-        return _read(source)
+        with _as_artifact_errors(artifact.name):
+            return read_from(find_format(artifact), artifact)
+    with _as_artifact_errors(os.fspath(artifact)):
+        format_, source = open_artifact(os.fspath(artifact))
+        with source:
+            return read_from(format_, source)
 
 
 def derive_signature(artifact: str | os.PathLike[str]) -> Signature:
-    """What a model file's own graph says, whatever document is embedded in it. Errors as of `read_signature`."""
-    with LocalFile(os.fspath(artifact)) as source:
-        try:
-            return find_format(source).derive(source)
-        except SignatureError as failure:
-            raise as_artifact_error(failure, source.name) from None
+    """What a model's own graph says, whatever document is embedded in it. Errors as of `read_signature`."""
+    with _as_artifact_errors(os.fspath(artifact)):
+        format_, source = open_artifact(os.fspath(artifact))
+        with source:
+            return format_.derive(source)
 
 
-def _read(source: ByteSource) -> Signature:
+@contextmanager
+def _as_artifact_errors(place: str) -> Iterator[None]:
     try:
-        return read_from(find_format(source), source)
+        yield
     except SignatureError as failure:
-        raise as_artifact_error(failure, source.name) from None
+        raise as_artifact_error(failure, place) from None
 
 
 def read_from(format_: Format, source: ByteSource) -> Signature:

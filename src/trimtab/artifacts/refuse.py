@@ -1,7 +1,8 @@
-"""Say what a file is that trimtab does not read: known kinds that are refused, and everything else."""
+"""Say what a file or folder is that trimtab does not read: known kinds that are refused, and everything else."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from trimtab.artifacts.archive import TorchArchive, open_archive
@@ -60,11 +61,46 @@ def refusal(source: ByteSource) -> ArtifactError:
     return ArtifactError(
         "this is no model file of a kind that is read",
         where=source.name,
-        expected="TorchScript (.pt), torch.export (.pt2), ONNX, or a signature document (JSON with input_names and "
-        "output_names)",
+        expected="TorchScript (.pt), torch.export (.pt2), ONNX, a SavedModel, or a signature document (JSON with "
+        "input_names and output_names)",
         got=f"a file that begins with {head[:16]!r}",
         hint="The content decides, not the name. Is the file complete, and is it the model?",
     )
+
+
+_EXPECTED_FOLDER = "a model file, or the folder of a SavedModel (with saved_model.pb or saved_model.pbtxt in it)"
+_MAX_ENTRIES = 1000
+
+
+def folder_refusal(path: str) -> ArtifactError:
+    """The error for a folder that no reader wants."""
+    try:
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for _, entry in zip(range(_MAX_ENTRIES), entries, strict=False))
+    except OSError as failure:
+        return ArtifactError(where=path, expected="a folder that can be listed", got=failure.strerror or str(failure))
+    if "MLmodel" in names:
+        return RefusedArtifactError(f"this is an MLflow model, which is not read. {_NOT_YET}", where=path)
+    below = [each for each in names if os.path.isfile(os.path.join(path, each, "saved_model.pb"))]
+    if below:
+        return ArtifactError(
+            "this folder holds versions of a model, not a model",
+            where=path,
+            expected=_EXPECTED_FOLDER,
+            got=f"{len(below)} SavedModels one level below",
+            hint=f"Name one of them: {os.path.join(path, below[-1])}",
+        )
+    if "variables" in names or "fingerprint.pb" in names:
+        hint = "Other files of a SavedModel are here: is the copy complete?"
+    else:
+        hint = "Name the model file, or the folder that tf.saved_model.save was given."
+    return ArtifactError(where=path, expected=_EXPECTED_FOLDER, got=_listed(names), hint=hint)
+
+
+def _listed(names: list[str]) -> str:
+    if not names:
+        return "an empty directory"
+    return f"a directory with {', '.join(map(repr, names[:5]))}{', …' if len(names) > 5 else ''}"
 
 
 def _archive(source: ByteSource, archive: TorchArchive) -> ArtifactError:

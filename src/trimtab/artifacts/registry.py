@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from trimtab.errors import ArtifactError
+from trimtab.source.bytes import LocalFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,13 +18,28 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "trimtab.formats"
 
-_BUILT_IN = ("pt2", "torchscript", "onnx", "document")
+_BUILT_IN = ("pt2", "torchscript", "onnx", "document", "savedmodel")
 """Modules of this package, in the order in which they are asked."""
+
+_OF_FOLDERS = ("savedmodel",)
+"""Those whose artifact is a folder: only they are asked about one, so that the others need not be imported."""
 
 
 def formats() -> tuple[Format, ...]:
     """Every format that can be read: the built-in ones, then those of installed plug-ins."""
     return tuple(_all())
+
+
+def open_artifact(path: str) -> tuple[Format, ByteSource]:
+    """The format of a file or folder, and its open source. ArtifactError that says what it is if no format wants it."""
+    if os.path.isdir(path):
+        return _open_folder(path)
+    source = LocalFile(path)
+    try:
+        return find_format(source), source
+    except BaseException:
+        source.close()
+        raise
 
 
 def find_format(source: ByteSource) -> Format:
@@ -34,10 +52,24 @@ def find_format(source: ByteSource) -> Format:
     raise refusal(source)
 
 
+def _open_folder(path: str) -> tuple[Format, ByteSource]:
+    for each in chain(map(_built_in, _OF_FOLDERS), _plug_ins()):
+        open_folder = getattr(each, "open_folder", None)
+        source = open_folder(path) if open_folder is not None else None
+        if source is not None:
+            return each, source
+    from trimtab.artifacts.refuse import folder_refusal
+
+    raise folder_refusal(path)
+
+
 def _all() -> Iterator[Format]:
-    for module in _BUILT_IN:
-        yield cast("Format", import_module(f"trimtab.artifacts.{module}"))
+    yield from map(_built_in, _BUILT_IN)
     yield from _plug_ins()
+
+
+def _built_in(module: str) -> Format:
+    return cast("Format", import_module(f"trimtab.artifacts.{module}"))
 
 
 def _plug_ins() -> Iterator[Format]:

@@ -1,5 +1,7 @@
 """A model repository: the folder layout MODEL/VERSION/artifact that Triton, TF Serving and KServe share.
 
+A version that is a TensorFlow SavedModel is the version's folder itself.
+
     repository/
       ctr/
         config.pbtxt        other servers' files are left alone
@@ -7,6 +9,8 @@
         8/model.onnx
       ranker/
         1/model.pt
+      tagger/
+        1/saved_model.pb    and variables/, assets/
 
 A scan lists folders and stats files; it opens none, so that a poller may scan every second.
 """
@@ -25,6 +29,12 @@ from trimtab.errors import BundleError
 ARTIFACT_SUFFIXES = frozenset({".pt", ".pth", ".ptl", ".pt2", ".onnx"})
 """What the names of model files end in; whether a reader can read one is seen when it is read."""
 
+SAVED_MODEL_NAMES = frozenset({"saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"})
+"""Files that make their folder a SavedModel."""
+
+SAVED_MODEL_FOLDERS = ("assets", "assets.extra", "variables")
+"""Folders in a SavedModel whose files belong to it."""
+
 DOCUMENT_NAMES = frozenset({"signature.json", "module_info.json"})
 """Signature documents that stand for an artifact of another kind lying beside them, for example a TensorRT plan."""
 
@@ -32,9 +42,10 @@ DOCUMENT_NAMES = frozenset({"signature.json", "module_info.json"})
 class ArtifactVersion(Struct, frozen=True, kw_only=True):
     """One version of one model, as it lay on disk at the scan.
 
-    candidates: the model files in the version's folder; a version that can be served has exactly one.
-    identity: (name, mtime_ns, inode, size) of every file in the folder. Two scans that give the same identity saw the
-      same files; one that keeps changing is still being written.
+    candidates: the model files in the version's folder, and the folder itself where it is a SavedModel; a version that
+      can be served has exactly one.
+    identity: (name, mtime_ns, inode, size) of every file in the folder, in a SavedModel also of those below.
+      Two scans that give the same identity saw the same files; one that keeps changing is still being written.
     """
 
     model: str
@@ -48,7 +59,7 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
         """The artifact. Raises BundleError when the folder holds none (yet), or several."""
         if len(self.candidates) == 1:
             return self.candidates[0]
-        what = f"one model file ({', '.join(sorted(ARTIFACT_SUFFIXES))}, or a signature.json)"
+        what = f"one model ({', '.join(sorted(ARTIFACT_SUFFIXES))}, saved_model.pb, or a signature.json)"
         if not self.candidates:
             raise BundleError(
                 f"version {self.version} of {self.model!r} has no artifact",
@@ -61,7 +72,7 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
             f"version {self.version} of {self.model!r} has several artifacts",
             where=str(self.folder),
             expected=what,
-            got=", ".join(path.name for path in self.candidates),
+            got=", ".join("a SavedModel" if path == self.folder else path.name for path in self.candidates),
             hint="Which one is served? Leave that one here and move the others to versions or models of their own.",
         )
 
@@ -93,14 +104,13 @@ _VERSION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 def _artifact_version(model: str, version: int, folder: Path) -> ArtifactVersion:
     files = _files(folder)
-    artifacts = [name for name, _ in files if Path(name).suffix in ARTIFACT_SUFFIXES]
-    documents = [name for name, _ in files if name in DOCUMENT_NAMES]
+    artifacts = [folder / name for name, _ in files if Path(name).suffix in ARTIFACT_SUFFIXES]
+    documents = [folder / name for name, _ in files if name in DOCUMENT_NAMES]
+    if any(name in SAVED_MODEL_NAMES for name, _ in files):
+        artifacts.append(folder)
+        files += [(f"{below}/{name}", it) for below in SAVED_MODEL_FOLDERS for name, it in _files(folder / below)]
     return ArtifactVersion(
-        model=model,
-        version=version,
-        folder=folder,
-        candidates=tuple(folder / name for name in artifacts or documents),
-        identity=tuple(files),
+        model=model, version=version, folder=folder, candidates=tuple(artifacts or documents), identity=tuple(files)
     )
 
 

@@ -19,7 +19,8 @@ def embed(artifact: str, document: str | None, derive: bool, as_json: bool) -> N
     """Write a signature document into a model file, in place.
 
     The cost does not grow with the weights, and a cut at any moment leaves the old file readable. The result is read
-    back and compared before the command succeeds; a signature that contradicts the file's graph is refused.
+    back and compared before the command succeeds; a signature that contradicts the file's graph is refused. Of a
+    SavedModel, ARTIFACT is the folder: the document goes into its assets.extra.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`trimtab inspect`: the signature of a model file, for a person or as the signature document."""
+"""`trimtab inspect`: the signature of a model, for a person or as the signature document."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import click
 def inspect(artifact: str, as_json: bool) -> None:
     """Read the signature of a model file, without its framework.
 
-    ARTIFACT is a TorchScript .pt, a torch.export .pt2, an ONNX file, or a signature document. Nothing is executed,
-    nothing is unpickled, weights are not read. An embedded signature is compared with what the file's graph says.
+    ARTIFACT is a TorchScript .pt, a torch.export .pt2, an ONNX file, the folder of a TensorFlow SavedModel, or a
+    signature document. Nothing is executed, nothing is unpickled, weights are not read. An embedded signature is
+    compared with what the model's graph says.
 
     \b
     Examples:
       trimtab inspect model.onnx
+      trimtab inspect saved_model_folder/
       trimtab inspect model.pt --json | jq .input_names
     """
     from trimtab.artifacts import read_signature
