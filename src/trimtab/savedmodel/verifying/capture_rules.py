@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from trimtab.findings import Problem, rule
 from trimtab.savedmodel.dtypes import dtype_name
-from trimtab.savedmodel.verifying.tensors import CALLS
 from trimtab.savedmodel.verifying.words import listed, shape_words
 
 if TYPE_CHECKING:
@@ -145,10 +144,11 @@ def capture_callee(facts: Facts) -> Iterator[Problem]:
         bound = dict(
             zip((each.name for each in function.input_args[len(function.inputs) :]), function.bound, strict=True)
         )
-        for node in function.definition.node_def.values():
-            callee = next(iter(node.callees), "") if node.op in CALLS else ""
+        body = facts.bodies.function(function.name)
+        for node in body.nodes.values():
+            callee = body.callee(node)
             traces = facts.traces_of(callee) if callee else []
-            passed = [bound.get(name) for name in facts.bodies.graph.data_inputs(node)]
+            passed = [bound.get(name) for name in body.data_inputs(node)]
             differing = [_difference(trace, passed) for trace in traces]
             if differing and all(each is not None for each in differing):
                 trace, position = traces[0], differing[0]

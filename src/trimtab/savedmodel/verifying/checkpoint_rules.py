@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from trimtab.findings import Problem, rule
 from trimtab.savedmodel.dtypes import dtype_name
-from trimtab.savedmodel.graph import TensorName
 from trimtab.savedmodel.verifying.alignment import names_an_object, object_of_key, restored
 from trimtab.savedmodel.verifying.tensors import compatible
 from trimtab.savedmodel.verifying.words import listed, shape_words
@@ -147,7 +146,7 @@ def saver(facts: Facts) -> Iterator[Problem]:
     for field, name in named.items():
         if not name and (any(named.values()) or (facts.objects is not None and facts.checkpoint is not None)):
             yield Problem(f"{facts.where}.saver_def.{field}", "a name that is missing")
-        elif name and TensorName.parse(name).node not in facts.bodies.graph.nodes:
+        elif name and facts.bodies.graph.tensor(name) is None and name not in facts.bodies.graph.nodes:
             yield Problem(f"{facts.where}.saver_def.{field}", "a node that the graph lacks", got=repr(name))
 
 

@@ -39,14 +39,14 @@ MAX_TWINS = 1_000
 class Flat(NamedTuple):
     """One flat argument or result as the structured declaration has it.
 
-    path: where it stands in the structure. inner: its keys below the argument that it belongs to. whole: it is a dense
-    tensor itself, and not one component of a composite, whose shapes are no more than what the composite's shape tells.
+    path: where it stands, in words. keys: the keys and positions that lead to it. whole: it is a dense tensor itself,
+    and not one component of a composite, whose shapes are no more than what the composite's shape tells.
     """
 
     path: str
+    keys: tuple[str | int, ...]
     spec: TensorSpec
     whole: bool
-    inner: tuple[str, ...] = ()
 
 
 class Function(ConcreteFunction):
@@ -183,10 +183,9 @@ class Facts:
     def calls(self) -> dict[str, list[NodeDef]]:
         """By the name of a function, the nodes of the graph that call it with just its arguments."""
         found: dict[str, list[NodeDef]] = {}
-        for node in self.bodies.graph.nodes.values():
-            if node.op.endswith("PartitionedCall"):
-                for callee in node.callees:
-                    found.setdefault(callee, []).append(node)
+        graph = self.bodies.graph
+        for node in graph.nodes.values():
+            found.setdefault(graph.callee(node), []).append(node)
         return found
 
     @cached_property
@@ -202,6 +201,12 @@ class Facts:
     def node_where(self, node_id: int) -> str:
         """The place of a node."""
         return f"{self.where}.object_graph_def.nodes[{node_id}]"
+
+    @cached_property
+    def signature_nodes(self) -> frozenset[int]:
+        """The nodes of the signatures."""
+        signatures = self.meta_graph.signatures.values()
+        return frozenset(signature.node_id for signature in signatures if signature.node_id is not None)
 
     @cached_property
     def node_of_tensor(self) -> dict[str, int]:
@@ -279,9 +284,8 @@ def flat(value: Structure, path: str) -> list[Flat]:
         item, keys = waiting.pop()
         if isinstance(item, SPECS):
             place = path + "".join(f"[{key!r}]" for key in keys)
-            inner = tuple(map(str, keys[1:]))
             whole = isinstance(item, TensorSpec)
-            found += [Flat(place, spec, whole, inner) for spec in components(item)[:MAX_LEAVES]]
+            found += [Flat(place, keys, spec, whole) for spec in components(item)[:MAX_LEAVES]]
             continue
         inside = children(item)
         waiting += [(child, (*keys, key)) for key, child in reversed(inside or [])]

@@ -92,7 +92,8 @@ def function_dtype(facts: Facts) -> Iterator[Problem]:
     Instead: make `canonicalized_input_signature` and `output_signature` what the FunctionDef takes and gives.
     """
     for function, field, flat, argument, _ in facts.declared():
-        if flat.spec.dtype != dtype_name(argument.type) and flat.spec.dtype != "variant":
+        known = flat.whole or flat.spec.dtype != "variant"
+        if known and flat.spec.dtype != dtype_name(argument.type):
             where = f"{function.where}.{field} at {flat.path}"
             expected = f"{dtype_name(argument.type)}, as argument {argument.name!r} of the FunctionDef"
             yield Problem(where, "the dtype", expected, flat.spec.dtype)
@@ -131,9 +132,30 @@ def function_argument_name(facts: Facts) -> Iterator[Problem]:
         for flat, given in zip(function.inputs, function.argument_names, strict=False):
             if not flat.whole or given is None:
                 continue
-            if normal(flat.spec.name) not in (normal(given), normal("_".join([given, *flat.inner]))):
+            if normal(flat.spec.name) not in (normal(given), normal("_".join([given, *map(str, flat.keys[1:])]))):
                 where = f"{function.where}.canonicalized_input_signature at {flat.path}"
                 yield Problem(where, "the name", f"{given!r}, as the FunctionDef's argument", repr(flat.spec.name))
+
+
+@rule("FUNCTION_RESULT_NAME")
+def function_result_name(facts: Facts) -> Iterator[Problem]:
+    """A declared result has the name that its place in the structure gives it: the keys that lead to it.
+
+    TensorFlow names the results of a trace so when it makes it: `score` in `{"score": ...}`, `tensor_0` in a tuple.
+    Who breaks: results are handed out in the order of the sorted keys: a key that was changed alone is another
+    result's label.
+    Instead: keep the key, or add a signature that renames it.
+    """
+    for function in facts.functions.values():
+        if len(function.results) != len(function.definition.signature.output_arg):
+            continue
+        for flat in function.results:
+            expected = "_".join(map(str, flat.keys)) or "unknown"
+            if flat.keys and isinstance(flat.keys[0], int):
+                expected = f"tensor_{expected}"
+            if flat.whole and flat.spec.name and normal(flat.spec.name) != normal(expected):
+                where = f"{function.where}.output_signature at {flat.path}"
+                yield Problem(where, "the name", repr(expected), repr(flat.spec.name))
 
 
 def normal(name: str) -> str:

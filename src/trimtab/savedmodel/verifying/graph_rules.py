@@ -37,9 +37,11 @@ def callee_missing(facts: Facts) -> Iterator[Problem]:
     library = facts.meta_graph.library
     for body in facts.all_bodies():
         for node in body.nodes.values():
-            for name in node.callees:
-                if name and name not in library:
+            for name in body.callees.get(node.name, ()):
+                if name not in library:
                     yield Problem(_at(body, node), "calls a function that is not in the library", got=repr(name))
+            if node.op in _BRANCHES and node.name not in body.callees:
+                yield Problem(_at(body, node), f"{node.op} names no function")
 
 
 @rule("NAME_REPEATED")
@@ -140,8 +142,8 @@ def call_types(facts: Facts) -> Iterator[Problem]:
                 for verb, attr, declared in pairs:
                     stated = _types(node, attr)
                     taken = [argument.type for argument in declared]
-                    if stated is not None and stated != taken:
-                        got = f"{attr} = {dtypes_listed(stated)}"
+                    if (stated or []) != taken:
+                        got = f"{attr} = {dtypes_listed(stated or [])}"
                         yield Problem(
                             _at(body, node), f"function {name!r} {verb} something else", dtypes_listed(taken), got
                         )
@@ -157,7 +159,7 @@ def call_shapes(facts: Facts) -> Iterator[Problem]:
     library = facts.meta_graph.library
     for body in facts.all_bodies():
         for node in body.nodes.values():
-            name = next(iter(node.callees), "") if node.op in CALLS else ""
+            name = body.callee(node)
             if name not in library:
                 continue
             callee = facts.bodies.function(name)
@@ -176,7 +178,8 @@ def call_shapes(facts: Facts) -> Iterator[Problem]:
 
 @rule("NODE_SHAPE")
 def node_shape(facts: Facts) -> Iterator[Problem]:
-    """What is written down of a tensor's shape twice is the same: `shape` and `_output_shapes`, a copy and its source.
+    """What is written down of a tensor twice is the same: `shape` and `_output_shapes`, a copy and its source, a
+    constant's dtype and that of its value.
 
     Who breaks: whoever trusts the copy that is wrong.
     Instead: correct one of them.
@@ -189,8 +192,16 @@ def node_shape(facts: Facts) -> Iterator[Problem]:
                 written = source.shape if source is not None else ANY
             elif node.op in ("Placeholder", "PlaceholderWithDefault", "Const"):
                 written = _declared_shape(node)
+                value, dtype = node.attr("value"), node.attr("dtype")
+                if value is not None and value.tensor is not None and dtype is not None and dtype.type:
+                    expected, got = dtype_name(dtype.type), dtype_name(value.tensor.dtype)
+                    if expected != got:
+                        yield Problem(_at(body, node), "the dtype of its value", expected, got)
             given = body.output(node, 0)
-            if given is not None and not compatible(written, given.shape):
+            if given is None:
+                continue
+            exact = node.op == "Placeholder" and not isinstance(written, str) and not isinstance(given.shape, str)
+            if not compatible(written, given.shape) or (exact and written != given.shape):
                 yield Problem(
                     _at(body, node), "the shape of its output", shape_words(written), shape_words(given.shape)
                 )
@@ -265,7 +276,7 @@ def handle_data(facts: Facts) -> Iterator[Problem]:
     library = facts.meta_graph.library
     graph = facts.bodies.graph
     for node in graph.nodes.values():
-        callee = next(iter(node.callees), "") if node.op in CALLS else ""
+        callee = graph.callee(node)
         taken = library[callee].signature.input_arg if callee in library else ()
         for name, argument in zip(graph.data_inputs(node), taken, strict=False):
             handle = graph.nodes.get(name)
@@ -279,7 +290,7 @@ def handle_data(facts: Facts) -> Iterator[Problem]:
                     continue
                 where = f"{body.where}.signature.input_arg[{name!r}].handle_data"
                 if node.op in CALLS:
-                    callee = next(iter(node.callees), "")
+                    callee = body.callee(node)
                     inner = library[callee].signature.input_arg if callee in library else ()
                     yield from _same_handle(where, held[name], inner[position : position + 1], callee)
                 elif position == 0 and node.op.endswith("VariableOp"):

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from trimtab.findings import Problem, rule
-from trimtab.savedmodel.graph import TensorName
+from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.verifying.words import listed
 
 if TYPE_CHECKING:
@@ -220,13 +220,14 @@ def constant_missing(facts: Facts) -> Iterator[Problem]:
 
 @rule("ASSET_MISSING")
 def asset_missing(facts: Facts) -> Iterator[Problem]:
-    """A SavedAsset is an entry of `asset_file_def`; the entry's tensor is in the graph, and its file beside the proto.
+    """A SavedAsset is an entry of `asset_file_def` of its own; the entry's tensor is in the graph, its file beside it.
 
     Who breaks: the tables or vocabularies that are read from it cannot be initialized.
     Instead: correct the index, or bring back the file below `assets/`.
     """
     files = facts.meta_graph.asset_file_def
     objects = facts.objects
+    owners: dict[int, int] = {}
     for node_id, kind in enumerate(objects.kinds if objects is not None else ()):
         asset = objects.nodes[node_id].asset if objects is not None and kind == "asset" else None
         if asset is not None and not 0 <= asset.asset_file_def_index < len(files):
@@ -234,11 +235,15 @@ def asset_missing(facts: Facts) -> Iterator[Problem]:
             yield Problem(
                 where, "the index", f"0 to {len(files) - 1}" if files else "no asset", str(asset.asset_file_def_index)
             )
+        elif asset is not None and owners.setdefault(asset.asset_file_def_index, node_id) != node_id:
+            where = f"{facts.node_where(node_id)}.asset.asset_file_def_index"
+            other = facts.node_name(owners[asset.asset_file_def_index])
+            yield Problem(where, "the entry of another asset", got=f"{asset.asset_file_def_index}, of {other}")
     for position, each in enumerate(files):
         where = f"{facts.where}.asset_file_def[{position}]"
-        tensor = each.tensor_info.name or ""
-        if TensorName.parse(tensor).node not in facts.bodies.graph.nodes:
-            yield Problem(f"{where}.tensor_info", "a tensor that the graph lacks", got=repr(tensor))
+        tensor = facts.bodies.graph.tensor(each.tensor_info.name or "")
+        if tensor is None or (tensor.dtype and dtype_name(tensor.dtype) != "string"):
+            yield Problem(f"{where}.tensor_info", "not a string tensor of the graph", got=repr(each.tensor_info.name))
         if facts.directory is not None:
             path = os.path.join(facts.directory, "assets", each.filename)
             inside = os.path.normpath(path).startswith(

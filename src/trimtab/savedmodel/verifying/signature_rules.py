@@ -280,8 +280,9 @@ def signature_labels(facts: Facts) -> Iterator[Problem]:
     Instead: if it is on purpose, use other names.
     """
     for signature, wrapper in _wrapped(facts):
-        calls = [node for node in wrapper.definition.node_def.values() if node.op in CALLS]
-        traces = facts.traces_of(next(iter(calls[0].callees), "")) if len(calls) == 1 else []
+        body = facts.bodies.function(wrapper.name)
+        calls = [node for node in body.nodes.values() if node.op in CALLS]
+        traces = facts.traces_of(body.callee(calls[0])) if len(calls) == 1 else []
         outputs = wrapper.outputs
         if not traces or not isinstance(outputs, dict) or len(outputs) != len(wrapper.results):
             continue

@@ -94,6 +94,15 @@ class Body:
         self._outputs: dict[str, list[Slot] | None] = {}
         self._shapes: dict[str, tuple[TensorShapeProto, ...]] = {}
 
+    @cached_property
+    def callees(self) -> dict[str, tuple[str, ...]]:
+        """The functions that nodes call, by the name of the node; nodes that call none are not there."""
+        return {node.name: callees for node in self.nodes.values() if (callees := node.callees)}
+
+    def callee(self, node: NodeDef) -> str:
+        """The function that a call is of; empty for every other node."""
+        return next(iter(self.callees.get(node.name, ())), "") if node.op in CALLS else ""
+
     def inputs(self, node: NodeDef) -> list[Slot] | None:
         """What the node takes, by its op's definition and its attributes; None when that is not known."""
         definition = self._ops.get(node.op)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trimtab.savedmodel.function_spec import CallSpec
     from trimtab.savedmodel.links import PolymorphicFunction
+    from trimtab.savedmodel.object_protos import FunctionSpec
     from trimtab.savedmodel.structure import Structure
     from trimtab.savedmodel.verifying.facts import Facts
 
@@ -106,13 +107,17 @@ def function_spec(facts: Facts) -> Iterator[Problem]:
         names = [*spec.args, *spec.kwonlyargs, *filter(None, (spec.varargs, spec.varkw))]
         if len(set(names)) != len(names) or "" in names:
             yield Problem(where, "names of parameters are repeated or empty", got=listed(names))
+        if proto.is_method and not spec.args and not _has_self(proto):
+            yield Problem(f"{where}.is_method", "the function has no first argument that could be the object")
         strangers = set(spec.kwonlydefaults) - set(spec.kwonlyargs)
         if strangers:
             yield Problem(where, "defaults of parameters that are not keyword-only", got=listed(sorted(strangers)))
-        most = len(spec.args) + len(spec.kwonlyargs)
-        if len(spec.input_signature or ()) > most and spec.varargs is None:
-            got = f"{len(spec.input_signature or ())} entries"
-            yield Problem(f"{where}.input_signature", "more than there are parameters", f"at most {most}", got)
+        entries = len(spec.input_signature or ())
+        least, most = len(spec.args) - len(spec.defaults), len(spec.args) + len(spec.kwonlyargs)
+        given = spec.input_signature is not None
+        if given and (entries < least or (entries > most and spec.varargs is None)):
+            expected = f"{least} to {most}, one for each parameter"
+            yield Problem(f"{where}.input_signature", "the number of entries", expected, str(entries))
     objects = facts.objects
     for function in facts.meta_graph.functions.values():
         for name, node_id in objects.children[function.node_id].items() if objects is not None else ():
@@ -173,6 +178,13 @@ _IN_SPEC = ("fullargspec", "input_signature")
 _IN_FUNCTION = ("canonicalized_input_signature", "output_signature")
 
 
+def _has_self(proto: FunctionSpec) -> bool:
+    """Whether there is a first argument; `call_spec` leaves that of a method out."""
+    named = proto.fullargspec.named_tuple_value
+    args = next((pair.value.list_value for pair in named.values if pair.key == "args"), None) if named else None
+    return args is not None and len(args.values) > 0
+
+
 def _inside(value: StructuredValue) -> tuple[list[StructuredValue], int]:
     """The values directly inside a value, and how many kinds it has set."""
     kinds = sum(getattr(value, name) is not None for name in StructuredValue.__struct_fields__)
@@ -209,6 +221,25 @@ def trace_input_signature(facts: Facts) -> Iterator[Problem]:
                 if not _same(wanted, taken):
                     where = f"{function.where}.function.function_spec.input_signature[{position}]"
                     yield Problem(where, "what the trace takes", _words(taken), _words(wanted))
+
+
+@rule("TRACE_JIT")
+def trace_jit(facts: Facts) -> Iterator[Problem]:
+    """The traces of a function are compiled by XLA if and only if its FunctionSpec says so.
+
+    Who breaks: TensorFlow 2 compiles what it should not, or the other way round; TensorFlow 1 and C++ do as the
+    FunctionDefs say.
+    Instead: make `jit_compile` and the FunctionDefs' `_XlaMustCompile` the same.
+    """
+    for function in facts.meta_graph.functions.values():
+        for name in function.trace_names:
+            definition = facts.meta_graph.library.get(name)
+            compiled = definition.attr.get("_XlaMustCompile") if definition is not None else None
+            traced = compiled.b if compiled is not None else None
+            if definition is not None and traced != function.spec.jit_compile:
+                where = f"{function.where}.function.function_spec.jit_compile"
+                yield Problem(where, f"of {name!r}, by its FunctionDef", str(traced), str(function.spec.jit_compile))
+                break
 
 
 @rule("TRACE_UNREACHABLE", level=Level.WARNING)
@@ -271,9 +302,16 @@ def bare_keywords(facts: Facts) -> Iterator[Problem]:
             yield Problem(where, problem, f"{taken}, as the function takes", str(len(keywords)))
         elif len(expected) == taken and keywords != expected:
             yield Problem(where, "argument_keywords", listed(expected), listed(keywords))
-        if not 0 <= bare.allowed_positional_arguments <= len(keywords):
-            expected_ = f"at most {len(keywords)}"
-            yield Problem(where, "allowed_positional_arguments", expected_, str(bare.allowed_positional_arguments))
+        positional = bare.allowed_positional_arguments
+        if positional not in _positional(facts, node_id, len(keywords)):
+            allowed = " or ".join(map(str, sorted(_positional(facts, node_id, len(keywords)))))
+            yield Problem(where, "allowed_positional_arguments", allowed, str(positional))
+
+
+def _positional(facts: Facts, node_id: int, count: int) -> set[int]:
+    """How many arguments may be positional: of a signature, a single one; of a trace that never was one, all."""
+    as_signature = 1 if count == 1 else 0
+    return {as_signature} if node_id in facts.signature_nodes else {as_signature, count}
 
 
 def takes_all_of(one: Structure, other: Structure) -> bool:
@@ -345,9 +383,10 @@ def _numbered(names: list[str]) -> list[str]:
 
 
 def _same(wanted: Structure, taken: Structure) -> bool:
-    """Whether a trace takes what an input signature says: names do not count, lists and tuples are alike."""
+    """Whether a trace takes what an input signature says: lists and tuples are alike."""
     if isinstance(wanted, TensorSpec) and isinstance(taken, TensorSpec):
-        return wanted.dtype == taken.dtype and wanted.shape == taken.shape
+        same_name = wanted.name == taken.name or not (wanted.name and taken.name)
+        return wanted.dtype == taken.dtype and wanted.shape == taken.shape and same_name
     if isinstance(wanted, SPECS) or isinstance(taken, SPECS):
         return type(wanted) is type(taken) and compatible(getattr(wanted, "shape", ""), getattr(taken, "shape", ""))
     here, there = children(wanted), children(taken)
