@@ -29,7 +29,8 @@ FORBIDDEN = {
 }
 
 import trimtab.artifacts.pt2, trimtab.artifacts.torchscript, trimtab.artifacts.onnx, trimtab.artifacts.document
-import trimtab.artifacts.savedmodel, trimtab.artifacts.refuse, trimtab.signature.canonical, importlib.metadata
+import trimtab.artifacts.savedmodel, trimtab.artifacts.refuse, trimtab.artifacts.compare, trimtab.signature.canonical
+import importlib.metadata
 from trimtab.artifacts import read_signature
 from trimtab.errors import ArtifactError, RefusedArtifactError
 

@@ -10,8 +10,21 @@ Readers never execute, never unpickle, never import a framework and never read w
 
 from __future__ import annotations
 
-from trimtab.artifacts.embed import embed_signature
-from trimtab.artifacts.read import derive_signature, read_signature
-from trimtab.artifacts.registry import formats
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trimtab.artifacts.embed import embed_signature
+    from trimtab.artifacts.read import derive_signature, read_signature
+    from trimtab.artifacts.registry import formats
 
 __all__ = ["derive_signature", "embed_signature", "formats", "read_signature"]
+
+_HOMES = {"derive_signature": "read", "embed_signature": "embed", "formats": "registry", "read_signature": "read"}
+
+
+def __getattr__(name: str) -> Any:
+    """Each name is imported when first used: who reads need not wait for what writes."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.limits import check_document
 from trimtab.artifacts.registry import find_format, open_artifact
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
@@ -69,6 +68,8 @@ def read_from(format_: Format, source: ByteSource) -> Signature:
     except RefusedArtifactError:
         # The artifact says nothing itself: its document is all there is.
         return replace(document, provenance=replace(document.provenance, format=format_.name))
+    from trimtab.artifacts.compare import reconcile  # only for artifacts with a document
+
     return reconcile(document, derived, source.name)
 
 

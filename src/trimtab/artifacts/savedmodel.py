@@ -17,7 +17,6 @@ from trimtab.savedmodel.model import SavedModel
 from trimtab.savedmodel.signature import signature_of
 from trimtab.signature.document import FILE_NAME, MAX_DOCUMENT_BYTES
 from trimtab.source.bytes import LocalFile, MemorySource
-from trimtab.source.replace import replacing
 
 if TYPE_CHECKING:
     from trimtab.signature.model import Signature
@@ -81,6 +80,8 @@ def embed(path: str, document: bytes) -> None:
 
     path: the folder, or the proto in it under its usual name, by which the document is found again.
     """
+    from trimtab.source.replace import replacing  # reading does not need it
+
     folder = path
     if not os.path.isdir(path):
         if not _is_proto(path):

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from trimtab.savedmodel.call_leaves import call_leaves, component_paths
-from trimtab.savedmodel.examples import Body, Examples, examples, examples_of
 from trimtab.savedmodel.function_spec import CallSpec, call_spec
 from trimtab.savedmodel.graph import TensorName
 from trimtab.savedmodel.value_types import info_type, leaf_type, literal
@@ -22,6 +21,7 @@ from trimtab.signature.types import Tensor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from trimtab.savedmodel.examples import Examples
     from trimtab.savedmodel.flow import Dependencies, Flow
     from trimtab.savedmodel.graph import FunctionDef, NodeDef
     from trimtab.savedmodel.graph_protos import SignatureDef, TensorInfo
@@ -62,8 +62,9 @@ class ServedEntries:
         defaults = served.signature_def.defaults if served.signature_def is not None else {}
         for name, type_ in _declared(served).items():
             path = place.path(name)
-            found = place.examples(name) if isinstance(type_, Tensor) and type_.dtype is DType.BYTES else Examples()
-            self._notes += found.notes(f"{served.key}: {name}")
+            found = place.examples(name) if isinstance(type_, Tensor) and type_.dtype is DType.BYTES else None
+            if found is not None:
+                self._notes += found.notes(f"{served.key}: {name}")
             yield Input(
                 name=name,
                 type=type_,
@@ -71,7 +72,7 @@ class ServedEntries:
                 presence=Presence.DEFAULT if name in defaults else Presence.REQUIRED,
                 default=literal(defaults[name]) if name in defaults else None,
                 live=place.live(name),
-                features=found.features,
+                features=() if found is None else found.features,
             )
 
     def flow_of(self, name: str) -> Dependencies:
@@ -145,9 +146,9 @@ class _Place:
         """Whether anything depends on the input."""
         return Live.UNKNOWN
 
-    def examples(self, _name: str) -> Examples:
-        """What is done with the strings of the input."""
-        return Examples()
+    def examples(self, _name: str) -> Examples | None:
+        """What is done with the strings of the input, if that is known."""
+        return None
 
 
 class _WrapperPlace(_Place):
@@ -169,8 +170,10 @@ class _WrapperPlace(_Place):
             return Live.UNKNOWN
         return Live.YES if self._dependencies.used_mask >> self._position[name] & 1 else Live.NO
 
-    def examples(self, name: str) -> Examples:
-        return examples_of(self._wrapper, self._position[name]) if name in self._position else Examples()
+    def examples(self, name: str) -> Examples | None:
+        from trimtab.savedmodel.examples import examples_of  # only for inputs of strings
+
+        return examples_of(self._wrapper, self._position[name]) if name in self._position else None
 
     @cached_property
     def _dependencies(self) -> Dependencies:
@@ -207,7 +210,9 @@ class _GraphPlace(_Place):
         used = self._dependencies.used
         return Live.YES if any(at in used for at, (owner, _) in enumerate(self._feeds) if owner == name) else Live.NO
 
-    def examples(self, name: str) -> Examples:
+    def examples(self, name: str) -> Examples | None:
+        from trimtab.savedmodel.examples import Body, examples
+
         fed = [tensor for owner, tensor in self._feeds if owner == name]
         return examples(self._meta_graph.library, Body(self._needed, (), tuple(self._fetches)), fed)
 

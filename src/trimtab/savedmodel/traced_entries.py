@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.call_leaves import CallLeaf, call_leaves, returned_leaves
 from trimtab.savedmodel.dtypes import dtype_name
-from trimtab.savedmodel.examples import examples_of
 from trimtab.savedmodel.function_spec import CallSpec, call_spec
 from trimtab.savedmodel.graph_protos import TensorProto
 from trimtab.savedmodel.structure import TensorSpec
@@ -137,6 +136,8 @@ def _live(leaf: CallLeaf, used: int) -> Live:
 def _features(trace: ConcreteFunction, leaf: CallLeaf, notes: list[str]) -> tuple[Feature, ...]:
     if not isinstance(leaf.value, TensorSpec) or leaf.value.dtype != "string":
         return ()
+    from trimtab.savedmodel.examples import examples_of
+
     found = examples_of(trace, leaf.start)
     notes += found.notes(f"{trace.name}: {leaf.place.path}")
     return found.features
