@@ -18,6 +18,7 @@ EXIT_REFUSAL = 100
 
 COMMANDS = {
     "inspect": LazyCommand("trimtab.cli.inspect:inspect", "Read the signature of a model file, without its framework."),
+    "tour": LazyCommand("trimtab.cli.tour:tour", "Explain a TensorFlow SavedModel, from each entry point down."),
     "embed": LazyCommand("trimtab.cli.embed:embed", "Write a signature document into a model file, in place."),
     "edit": LazyCommand("trimtab.cli.edit:edit", "Add, rename, change or remove signatures of a SavedModel."),
     "dispatch": LazyCommand(

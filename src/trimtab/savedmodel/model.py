@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.index import MetaGraphIndex, SavedModelIndex, Span
     from trimtab.savedmodel.links import ConcreteFunction, PolymorphicFunction, ServedSignature
     from trimtab.savedmodel.touring import Tour
+    from trimtab.savedmodel.touring.references import References
     from trimtab.source.bytes import ByteSource
 
 _M = TypeVar("_M", bound=Message)
@@ -197,6 +198,13 @@ class MetaGraph:
         from trimtab.savedmodel.links import find_function
 
         return find_function(self, path)
+
+    @cached_property
+    def references(self) -> References:
+        """The links backwards: what captures a node, what calls or names a function."""
+        from trimtab.savedmodel.touring.references import References
+
+        return References(self)
 
     def concrete_function(self, name: str) -> ConcreteFunction:
         """The concrete function that bears the name of a FunctionDef. ArtifactError when there is none."""
