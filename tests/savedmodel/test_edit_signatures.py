@@ -89,7 +89,7 @@ def test_what_stays_computes_the_same_when_a_signature_goes(
     feeds = tensorflow.signature_feeds(folder)
     with load(folder / "model") as model:
         keys = keys_of(model)
-    for number, removed in enumerate(keys):
+    for number, removed in enumerate(keys[:2]):
         made = edited(folder / "model", tmp_path / f"made{number}", RemoveSignature(removed))
         assert set(tensorflow.loaded(made).signatures) == set(keys) - {removed}
         calls = [(key, given) for key in feeds if key != removed for given in feeds[key][:2]]

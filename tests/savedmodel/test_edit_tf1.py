@@ -228,6 +228,27 @@ def test_a_narrow_declaration_is_widened_to_the_placeholder(model: Path, tmp_pat
         assert made.meta_graph.signature_def["with_keep"].inputs["x"].tensor_shape.shape == (None, 2)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda info: setattr(info, "dtype", 3), "float32"),
+        (lambda info: setattr(info.tensor_shape.dim[1], "size", 5), "[?, 2]"),
+        (lambda info: info.tensor_shape.dim.add(size=1), "[?, 2]"),
+        (lambda info: setattr(info, "name", "nowhere:0"), "'nowhere:0'"),
+        (lambda info: setattr(info, "name", "x:0:0"), "'x:0:0'"),
+    ],
+)
+def test_a_signature_that_contradicts_its_graph_is_not_edited_on(
+    model: Path, tmp_path: Path, change: Any, message: str
+) -> None:
+    proto = classes()["SavedModel"].FromString((model / "saved_model.pb").read_bytes())
+    change(proto.meta_graphs[0].signature_def["with_keep"].inputs["x"])
+    (tmp_path / "saved_model.pb").write_bytes(proto.SerializeToString())
+    with edit(tmp_path) as editor, pytest.raises(ArtifactError) as refused:
+        editor.rename_outputs("with_keep", {"y": "score"}).plan()
+    assert message in str(refused.value)
+
+
 def test_a_huge_number_of_outputs_is_no_trap(model: Path, tmp_path: Path) -> None:
     proto = classes()["SavedModel"].FromString((model / "saved_model.pb").read_bytes())
     graph = proto.meta_graphs[0]

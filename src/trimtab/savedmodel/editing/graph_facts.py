@@ -12,10 +12,12 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.editing.references import producer
+from trimtab.savedmodel.dtypes import dtype_name
+from trimtab.savedmodel.editing.references import producer, tensor_names
 from trimtab.savedmodel.graph_protos import TensorShapeProto
 from trimtab.savedmodel.message import decode
 from trimtab.savedmodel.messages import classes, serialize
+from trimtab.savedmodel.structure import shape_text
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.editing.draft import Draft
@@ -26,6 +28,7 @@ _SHAPED = frozenset({"Placeholder", "PlaceholderWithDefault", "VariableV2", "Var
 
 _MAX_META_INFO = 64 << 20
 _MAX_OUTPUTS = 1 << 16
+_REFERENCE = 100
 
 
 class TensorFacts(Struct, frozen=True):
@@ -63,6 +66,44 @@ def tensor_facts(draft: Draft, tensor: str) -> TensorFacts:
     return TensorFacts(f"{name}:{position}", dtypes[position], _shape(draft, node, f"{name}:{position}", position))
 
 
+def check_tensor(draft: Draft, info: Any, where: str) -> None:
+    """ArtifactError when a TensorInfo contradicts the graph: no such tensor, another dtype, a shape that cannot be.
+
+    What the graph does not tell is not checked; nor are sparse and composite tensors, beyond that they exist.
+    """
+    for tensor in tensor_names(info):
+        name, _, number = tensor.partition(":")
+        if name not in draft.nodes or (number and not number.isdecimal()):
+            raise ArtifactError(where=where, expected="a tensor of the graph", got=repr(tensor))
+    if info.WhichOneof("encoding") != "name" or not _declares(draft, info.name):
+        return
+    facts = tensor_facts(draft, info.name)
+    if info.dtype % _REFERENCE != facts.dtype:
+        raise ArtifactError(
+            "the signature contradicts its graph",
+            where=where,
+            expected=f"the dtype of {facts.name!r}, {dtype_name(facts.dtype)}",
+            got=dtype_name(info.dtype),
+        )
+    shape = shape_of(info.tensor_shape)
+    if facts.shape is not None and shape is not None and not _compatible(facts.shape, shape):
+        raise ArtifactError(
+            "the signature contradicts its graph",
+            where=where,
+            expected=f"a shape that {facts.name!r} can have, {shape_text(facts.shape)}",
+            got=shape_text(shape),
+        )
+
+
+def _compatible(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
+
+
+def _declares(draft: Draft, tensor: str) -> bool:
+    """Whether the model says what the op of the tensor's node gives."""
+    return _declared(draft, draft.nodes[producer(tensor)].op) is not None
+
+
 def shape_of(shape: Any) -> Shape:
     """A TensorShapeProto as a tuple. ArtifactError for a shape that TensorFlow refuses too."""
     return decode(TensorShapeProto, serialize(shape), "tensor_shape").shape
@@ -88,7 +129,19 @@ def _output_dtypes(draft: Draft, node: Any) -> list[int]:
 
 
 def _op(draft: Draft, node: Any) -> Any:
-    """The declaration of a node's op: the graph's own, or that of the function that it is."""
+    op = _declared(draft, node.op)
+    if op is None:
+        raise ArtifactError(
+            "nothing tells the dtype of the tensor",
+            where=f"{draft.meta_graph.where}.graph_def.node[{node.name!r}]",
+            expected="an op that the model declares",
+            got=repr(node.op),
+        )
+    return op
+
+
+def _declared(draft: Draft, name: str) -> Any:
+    """The declaration of an op: the graph's own, or that of the function that it is; None when there is none."""
     span = draft.meta_graph.index.meta_info_def
     if span is not None and span.end - span.start <= _MAX_META_INFO:
         data = draft.meta_graph.source.read(span.start, span.end - span.start)
@@ -98,16 +151,9 @@ def _op(draft: Draft, node: Any) -> Any:
             where = f"{draft.meta_graph.where}.meta_info_def"
             raise ArtifactError(where=where, expected="a whole message", got="malformed bytes") from None
         for op in declared:
-            if op.name == node.op:
+            if op.name == name:
                 return op
-    if node.op in draft.functions:
-        return draft.functions[node.op].signature
-    raise ArtifactError(
-        "nothing tells the dtype of the tensor",
-        where=f"{draft.meta_graph.where}.graph_def.node[{node.name!r}]",
-        expected="an op that the model declares",
-        got=repr(node.op),
-    )
+    return draft.functions[name].signature if name in draft.functions else None
 
 
 def _attr(node: Any, op: Any, name: str) -> Any:

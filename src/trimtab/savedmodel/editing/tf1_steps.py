@@ -11,7 +11,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.editing.graph_facts import shape_of, tensor_facts
+from trimtab.savedmodel.editing.graph_facts import check_tensor, shape_of, tensor_facts
 from trimtab.savedmodel.editing.names import check_inputs, check_key
 from trimtab.savedmodel.editing.references import producer, tensor_names
 from trimtab.savedmodel.editing.signature_steps import check_signature, signature_keys
@@ -123,6 +123,9 @@ def _put(draft: Draft, key: str, definition: Any, note: str) -> None:
     where = f"{draft.meta_graph.where}.signature_def[{key!r}]"
     if not definition.outputs:
         raise ArtifactError(where=where, expected="at least one output", got="none")
+    for kind, entries in (("inputs", definition.inputs), ("outputs", definition.outputs)):
+        for name, info in entries.items():
+            check_tensor(draft, info, f"{where}.{kind}[{name!r}]")
     _check_liftable(draft, definition, where)
     draft.signature_def.put(key, definition, note)
 
