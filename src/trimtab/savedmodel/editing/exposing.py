@@ -119,7 +119,7 @@ def _structured(draft: Draft, name: str, saved: SavedConcreteFunction) -> list[_
 
 def _parameters(draft: Draft, name: str, count: int) -> list[str]:
     """The names of the Python function's positional parameters; empty where the function is no trace."""
-    for function in draft.meta_graph.functions.values():
+    for function in draft.meta_graph.functions.values() if count else ():
         if name in function.saved.concrete_functions:
             spec = function.spec
             names = [*spec.args, *(f"{spec.varargs}_{at}" for at in range(count - len(spec.args)))]
@@ -193,6 +193,13 @@ def _plain(name: str) -> str:
 def _outputs(value: Structure, function: Any, where: str) -> tuple[Output, ...]:
     """The outputs under the names that TensorFlow gives them: keys, fields, or output_0 and so on."""
     results = list(function.signature.output_arg)
+    if any(each.type in HANDLES for each in results):
+        raise ArtifactError(
+            where=where,
+            expected="results that are plain tensors",
+            got="a handle of a table, dataset or variable",
+            hint="It means nothing outside the process that runs the model.",
+        )
     if value is None and results:
         value = [TensorSpec(dtype_name(each.type), None) for each in results]
     named: list[tuple[str, Structure]]

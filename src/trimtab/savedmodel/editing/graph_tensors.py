@@ -1,9 +1,10 @@
 """Which tensor of the graph stands for an object of the model, so that TF1 and C++ can feed it to a function.
 
-The object graph and the graph say nothing of each other outright. Of a variable the surest sign is the handle that its
-value is restored into. (Keras 3 models saved by `tf.saved_model.save` feed their signatures with another one, which
-nothing initializes.) Of anything else it is what an existing call of a function is given; then what each kind of object
-leaves in the graph: a constant its node, an asset the variable that holds its path, a table the op that has its name.
+The object graph and the graph say nothing of each other outright, but each kind of object leaves a trace: a variable
+the handle that its value is restored into, a constant its node, an asset the variable that holds its path. Of anything
+else it is what an existing call of a function is given, and of a table the op that has its name. Calls come second
+because some mislead: those of initializers assign an asset's path anew, and Keras 3 models saved by
+`tf.saved_model.save` feed their signatures with handles that nothing initializes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,12 @@ class GraphTensors:
                 expected=f"a node id below {len(self._draft.objects)}",
                 got=str(node_id),
             )
-        found = self._restored.get(node_id) or self._fed.get(node_id) or self._of_kind(node_id)
+        found = (
+            self._restored.get(node_id)
+            or self._stored(node_id)
+            or self._fed.get(node_id)
+            or self._created(self._draft.objects[node_id])
+        )
         if found is None:
             node = self._draft.objects[node_id]
             raise ArtifactError(
@@ -73,7 +79,8 @@ class GraphTensors:
                     found |= dict(zip(bound, given[-len(bound) :], strict=True))
         return found
 
-    def _of_kind(self, node_id: int) -> str | None:
+    def _stored(self, node_id: int) -> str | None:
+        """The tensor of a constant or an asset."""
         node = self._draft.objects[node_id]
         match node.WhichOneof("kind"):
             case "constant":
@@ -81,8 +88,6 @@ class GraphTensors:
                 return operation if operation in self._draft.nodes else None
             case "asset":
                 return self._asset(node.asset.asset_file_def_index)
-            case "resource":
-                return self._resource(node)
         return None
 
     def _asset(self, position: int) -> str | None:
@@ -104,7 +109,7 @@ class GraphTensors:
         ]
         return min(reads, key=lambda name: len(inputs[name]), default=None)  # the one that waits for nothing
 
-    def _resource(self, node: Any) -> str | None:
+    def _created(self, node: Any) -> str | None:
         """The op with the shared name of the one that the object's creator runs."""
         creators = [edge.node_id for edge in node.children if edge.local_name == "_create_resource"]
         for creator in creators:
