@@ -120,7 +120,7 @@ class PolymorphicFunction:
         """Its place in the proto."""
         return f"{self.meta_graph.where}.object_graph_def.nodes[{self.node_id}]"
 
-    def dispatch(self, *args: Any, **kwargs: Any) -> Dispatch:
+    def dispatch(self, /, *args: Any, **kwargs: Any) -> Dispatch:
         """What TensorFlow does when it has loaded the model and this function is called so.
 
         args, kwargs: Python values, nested as they are; NumPy arrays and scalars; TensorFlow's own tensors; specs,
@@ -209,7 +209,7 @@ class ServedSignature:
         alike = [name for name in names if name in known and known[name].bound_inputs == wrapper.bound_inputs]
         return tuple(alike) or names
 
-    def call(self, *args: Any, **kwargs: Any) -> Dispatch:
+    def call(self, /, *args: Any, **kwargs: Any) -> Dispatch:
         """What TensorFlow 2 does when this signature is called so. See `PolymorphicFunction.dispatch`.
 
         There is one function to run, and no trial: the refusal says how binding fails, or what running it refuses.

@@ -19,7 +19,7 @@ from trimtab.savedmodel.dispatching.parameters import Parameter, safe_name
 from trimtab.savedmodel.dispatching.refusing import Raises
 from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.dispatching.values import TensorValue, is_symbolic, value_of
-from trimtab.savedmodel.dispatching.wording import value_text
+from trimtab.savedmodel.dispatching.wording import cpp_dtype, value_text
 from trimtab.savedmodel.structure import SPECS, TensorSpec, components, leaves
 
 if TYPE_CHECKING:
@@ -161,8 +161,9 @@ def _check_run(callee: Callee, feeds: list[Feed], *, in_graph: bool) -> None:
             raise Raises("ValueError", text)
         if spec.dtype != feed.dtype:
             text = (
-                f"cannot compute {callee.label} as input #{position}(zero-based) was expected to be a {spec.dtype} "
-                f"tensor but is a {feed.dtype} tensor"
+                f"cannot compute {callee.function.name if callee.function is not None else callee.label} as input "
+                f"#{position}(zero-based) was expected to be a {cpp_dtype(spec.dtype)} tensor but is a "
+                f"{cpp_dtype(feed.dtype)} tensor"
             )
             raise Raises("InvalidArgumentError", text)
 

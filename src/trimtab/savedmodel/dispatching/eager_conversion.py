@@ -13,6 +13,7 @@ from trimtab.savedmodel.dispatching.dtype_kinds import is_complex, is_floating, 
 from trimtab.savedmodel.dispatching.graph_conversion import items_of
 from trimtab.savedmodel.dispatching.refusing import Raises
 from trimtab.savedmodel.dispatching.values import TensorValue, Value
+from trimtab.savedmodel.dispatching.wording import cpp_dtype, value_text
 from trimtab.savedmodel.structure import ShapeLiteral
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def eager_tensor(value: Value, dtype: str) -> TensorValue:
         return _from_tensor(value, dtype)
     if isinstance(value, range):
         if dtype not in _RANGE_KERNELS:
-            raise Raises("TypeError", f"Cannot convert {value!r} to EagerTensor of dtype {dtype}")
+            raise Raises("TypeError", f"Cannot convert {value_text(value)} to EagerTensor of dtype {cpp_dtype(dtype)}")
         return TensorValue(dtype, (len(value),))
     if isinstance(value, ShapeLiteral):
         if value.shape is None or None in value.shape or dtype not in ("int32", "int64"):
@@ -120,7 +121,7 @@ def _constant(value: Value, dtype: str) -> TensorValue:
     own = _own_dtype(leaves)
     if own == dtype or _casts(own, dtype):
         return TensorValue(dtype, shape)
-    raise Raises("TypeError", f"Cannot convert {value!r} to EagerTensor of dtype {dtype}")
+    raise Raises("TypeError", f"Cannot convert {value_text(value)} to EagerTensor of dtype {cpp_dtype(dtype)}")
 
 
 def _shape(value: Value) -> tuple[int, ...]:
@@ -188,7 +189,8 @@ def _own_dtype(leaves: list[Any]) -> str:
     elif isinstance(first, str | bytes) or kind == "string":
         candidates = ["string"]
     else:
-        raise Raises("ValueError", f"Attempt to convert a value ({first!r}) with an unsupported type to a Tensor.")
+        kind = f"({value_text(first)}) with an unsupported type ({type(first)})"
+        raise Raises("ValueError", f"Attempt to convert a value {kind} to a Tensor.")
     for each in candidates:
         if all(_converts(leaf, each) for leaf in leaves):
             return each

@@ -13,6 +13,7 @@ from trimtab.savedmodel.dispatching.dtype_kinds import is_complex, is_floating, 
 from trimtab.savedmodel.dispatching.refusing import SOFT, Raises
 from trimtab.savedmodel.dispatching.shapes import merged
 from trimtab.savedmodel.dispatching.values import Opaque, TensorValue, Value
+from trimtab.savedmodel.dispatching.wording import value_text
 from trimtab.savedmodel.structure import NamedTuple, ShapeLiteral
 
 if TYPE_CHECKING:
@@ -133,10 +134,14 @@ def _constant(value: Value, dtype: str | None) -> TensorValue:
         check = _check_of(dtype)
         for leaf in _flat(value):
             if check is not None and not check(leaf):
-                raise Raises("TypeError", f"Expected {dtype}, but got {leaf!r} of type {type(leaf).__name__!r}.")
+                raise Raises(
+                    "TypeError", f"Expected {dtype}, but got {value_text(leaf)} of type {type(leaf).__name__!r}."
+                )
     shape = _numpy_shape(value, objects=dtype == "string")
     if shape != _dense_dimensions(value):
-        raise Raises("ValueError", f"Expected values {value!r} to be a dense tensor, but got shape {list(shape)}.")
+        raise Raises(
+            "ValueError", f"Expected values {value_text(value)} to be a dense tensor, but got shape {list(shape)}."
+        )
     leaves = list(_scalars(value))
     own = _numpy_dtype(leaves)
     if dtype is None:
@@ -145,14 +150,14 @@ def _constant(value: Value, dtype: str | None) -> TensorValue:
         return TensorValue(dtype, shape)
     if dtype == "string":
         if own not in ("string", None):
-            raise Raises("TypeError", f"Failed to convert elements of {value!r} to Tensor.")
+            raise Raises("TypeError", f"Failed to convert elements of {value_text(value)} to Tensor.")
         return TensorValue(dtype, shape)
     if not is_numeric(dtype):
-        raise Raises("TypeError", f"`dtype` {dtype} is not compatible with {value!r}.")
+        raise Raises("TypeError", f"`dtype` {dtype} is not compatible with {value_text(value)}.")
     if dtype in _EXTENDED and (
         own == _OBJECT or any(isinstance(leaf, int) and wraps(leaf, "int64") for leaf in leaves)
     ):
-        raise Raises("TypeError", f"{value!r} does not convert to {dtype}")
+        raise Raises("TypeError", f"{value_text(value)} does not convert to {dtype}")
     if own == _OBJECT:
         _check_objects(leaves, dtype)
     return TensorValue(dtype, shape)
@@ -292,7 +297,7 @@ def _check_objects(leaves: list[Value], dtype: str) -> None:
             if wraps(leaf, dtype) if is_integer(dtype) else not _fits_float(leaf):
                 raise Raises("OverflowError", "Python int too large to convert to C long")
         elif not isinstance(leaf, float | complex) and not (isinstance(leaf, Opaque) and leaf.real):
-            raise Raises("TypeError", f"{leaf!r} is no number")
+            raise Raises("TypeError", f"{value_text(leaf)} is no number")
 
 
 def _fits_float(leaf: int) -> bool:

@@ -31,14 +31,15 @@ from trimtab.savedmodel.structure import SPECS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trimtab.savedmodel.dispatching.matching import Expected
     from trimtab.savedmodel.dispatching.outcome import Feed
     from trimtab.savedmodel.dispatching.parameters import Parameter
     from trimtab.savedmodel.dispatching.values import Value
     from trimtab.savedmodel.links import ConcreteFunction, PolymorphicFunction
     from trimtab.savedmodel.structure import Structure
 
-MAX_STEPS = 1 << 20
-"""How many comparisons of an argument with what a trace expects one dispatch makes at most."""
+MAX_STEPS = 1 << 18
+"""How many comparisons of an argument with what a trace expects one dispatch makes at most, and how many trials."""
 
 _MAX_OPTIONS = 100
 """How many traces a refusal's text lists; TensorFlow's own lists them all."""
@@ -102,40 +103,46 @@ def _check_literals(path: str, constraint: Structure, value: Value) -> None:
 
 def _search(function: PolymorphicFunction, bound: Bound, seen: Bound) -> Dispatch:
     """Try every trace without conversion, then every trace with it; the first that takes the call runs."""
+    if len(function.saved.concrete_functions) > MAX_STEPS:
+        raise _too_large(function)
     traces = function.traces
     if not traces:
         refusal = Refusal("ValueError", "Found zero restored functions for caller function.", "match")
         return Dispatch(function.path, refusal=refusal)
     matcher = Matcher(seen)
     trials: list[Trial] = []
+    known: dict[str, Expected] = {}
     for allow_conversion in (False, True):
         for position, trace in enumerate(traces):
-            expected = _expected(trace)
-            try:
-                mismatch = matcher.mismatch(expected, allow_conversion=allow_conversion)
-            except Raises as error:
-                raised = Trial(
-                    trace.name,
-                    position,
-                    allow_conversion,
-                    matched=False,
-                    raised=error.tensorflow,
-                    message=error.message[:MAX_TEXT],
-                )
-                refusal = Refusal(error.tensorflow, error.message[:MAX_TEXT], "trial")
-                return Dispatch(function.path, trials=(*trials, raised), refusal=refusal)
-            trials.append(Trial(trace.name, position, allow_conversion, mismatch is None, mismatch))
-            if mismatch is None:
+            expected = known[trace.name] = known.get(trace.name) or _expected(trace)
+            trial = _trial(trace.name, position, expected, matcher, allow_conversion=allow_conversion)
+            trials.append(trial)
+            if trial.raised is not None:
+                refusal = Refusal(trial.raised, trial.message, "trial")
+                return Dispatch(function.path, trials=tuple(trials), refusal=refusal)
+            if trial.matched:
                 return _chosen(function, trials, bound, matcher)
             if matcher.steps > MAX_STEPS or len(trials) > MAX_STEPS:
-                raise ArtifactError(
-                    "a function with too many traces, or too large ones, for this call",
-                    where=function.where,
-                    expected=f"at most {MAX_STEPS} comparisons",
-                    got=f"{len(traces)} traces",
-                )
-    return Dispatch(
-        function.path, trials=tuple(trials), refusal=Refusal("ValueError", _no_match(traces, seen), "match")
+                raise _too_large(function)
+    refusal = Refusal("ValueError", _no_match(traces, seen), "match")
+    return Dispatch(function.path, trials=tuple(trials), refusal=refusal)
+
+
+def _trial(name: str, position: int, expected: Expected, matcher: Matcher, *, allow_conversion: bool) -> Trial:
+    try:
+        mismatch = matcher.mismatch(expected, allow_conversion=allow_conversion)
+    except Raises as error:
+        raised, text = error.tensorflow, error.message[:MAX_TEXT]
+        return Trial(name, position, allow_conversion, matched=False, raised=raised, message=text)
+    return Trial(name, position, allow_conversion, mismatch is None, mismatch)
+
+
+def _too_large(function: PolymorphicFunction) -> ArtifactError:
+    return ArtifactError(
+        "a function with too many traces, or too large ones, for this call",
+        where=function.where,
+        expected=f"at most {MAX_STEPS} comparisons",
+        got=f"{len(function.saved.concrete_functions)} traces",
     )
 
 
@@ -161,7 +168,7 @@ def _chosen(function: PolymorphicFunction, trials: list[Trial], bound: Bound, ma
     )
 
 
-def _expected(trace: ConcreteFunction) -> tuple[tuple[Structure, ...], dict[str, Structure]]:
+def _expected(trace: ConcreteFunction) -> Expected:
     if trace.saved is None:
         raise ArtifactError(
             "a trace that is not there",
@@ -175,9 +182,8 @@ def _expected(trace: ConcreteFunction) -> tuple[tuple[Structure, ...], dict[str,
 
 def _no_match(traces: Sequence[ConcreteFunction], seen: Bound) -> str:
     """TensorFlow's text of a refusal by every trace."""
-    named = {path.split("[")[0].lstrip("*"): value for path, value in seen.positional}
-    by_name = named if len(named) == len(seen.positional) else dict(seen.positional)
-    texts = traced_values({**by_name, **seen.keywords})
+    positional_names = {path.replace("[", "_").strip("*]"): value for path, value in seen.positional}
+    texts = traced_values({**positional_names, **seen.keywords})
     positional = list(texts.values())[: len(seen.positional)]
     keywords = {name: texts[name] for name in seen.keywords}
     options = []

@@ -28,7 +28,7 @@ from trimtab.savedmodel.structure import (
 if TYPE_CHECKING:
     from trimtab.savedmodel.graph_protos import Shape
 
-MAX_VALUES = 1 << 17
+MAX_VALUES = 1 << 15
 """How many values a call may hold, counting those inside containers."""
 
 MAX_DATA = 1024

@@ -26,6 +26,10 @@ MAX_TEXT = 64 << 10
 """How long a refusal's text grows: TensorFlow's own lists every trace."""
 
 
+_WRAPPED = 20_000
+"""Up to which length a value is wrapped into lines."""
+
+
 class Verbatim:
     """A text that prints without quotes inside containers."""
 
@@ -39,6 +43,11 @@ class Verbatim:
 def shape_text(shape: Shape) -> str:
     """As `str(tf.TensorShape)`: `(2, None)`, `<unknown>`."""
     return "<unknown>" if shape is None else str(shape)
+
+
+def cpp_dtype(dtype: str) -> str:
+    """A dtype as TensorFlow's C++ code calls it."""
+    return {"float32": "float", "float64": "double", "float16": "half"}.get(dtype, dtype)
 
 
 def spec_text(spec: object) -> str:
@@ -81,10 +90,16 @@ def value_text(value: object) -> str:
 
 def positional_text(values: Iterable[object]) -> str:
     """As TensorFlow lists positional arguments, of a call or of a trace."""
+    texts = [_wrapped(value) for value in values]
+    return "Positional arguments ({} total):\n    * {}".format(len(texts), "\n    * ".join(texts))
+
+
+def _wrapped(value: object) -> str:
+    """As `pprint` has it, which takes long over what is large."""
     import pprint
 
-    texts = [pprint.pformat(value) for value in values]
-    return "Positional arguments ({} total):\n    * {}".format(len(texts), "\n    * ".join(texts))
+    text = repr(value)
+    return pprint.pformat(value) if len(text) < _WRAPPED else text[:MAX_TEXT]
 
 
 def expected_values(structure: Any) -> Any:
