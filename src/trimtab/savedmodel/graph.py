@@ -19,6 +19,7 @@ MAX_NODE_BYTES = 256 << 20
 
 _BIG_NODE = 64 << 10
 _FUNC_TAG, _LIST_TAG = b"\x52", b"\x0a"
+_FUNC_OF_LIST = 9
 
 
 class TensorName(NamedTuple):
@@ -87,14 +88,25 @@ class NodeDef:
     def callees(self) -> tuple[str, ...]:
         """The names of the functions that it calls, by the order of their attributes."""
         found: list[str] = []
-        for name, (start, _) in self._attr.items():
-            if self._data[start : start + 1] in (_FUNC_TAG, _LIST_TAG):
+        for name, (start, end) in self._attr.items():
+            tag = self._data[start : start + 1]
+            if tag == _FUNC_TAG or (tag == _LIST_TAG and self._lists_functions(start, end)):
                 value = self.attr(name)
                 if value is not None and value.func is not None:
                     found.append(value.func.name)
                 elif value is not None and value.list is not None:
                     found += [function.name for function in value.list.func]
         return tuple(found)
+
+    def _lists_functions(self, start: int, end: int) -> bool:
+        """Whether a list value holds functions: most hold dtypes and shapes, and need not be decoded to see that."""
+        lists = fields(self._data, start, end, self._where)
+        return any(
+            number == _FUNC_OF_LIST
+            for _, wire_type, begin, stop in lists
+            if wire_type == BYTES
+            for number, *_ in fields(self._data, begin, stop, self._where)
+        )
 
     def __repr__(self) -> str:
         return f"NodeDef({self.name!r}, {self.op!r}, {list(self.input)!r})"
