@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 """How deep values nest: each level is two messages, of which protobuf allows 100."""
 
+MAX_COMPONENTS = 10_000
+"""How many tensors make up one composite value, before the spec is taken for damage."""
+
 
 class TensorSpec(Struct, frozen=True):
     """A dense tensor: its dtype by TensorFlow's name, its shape, and the name that the user or the tracer gave it."""
@@ -149,8 +152,12 @@ def type_spec(proto: TypeSpecProto, depth: int = 0) -> Spec:
 def components(spec: Spec) -> tuple[TensorSpec, ...]:
     """The dense tensors that make up a value of this spec, in TensorFlow's order, unnamed; a dense spec is its own.
 
-    Of specs that are not known, the number is; their dtypes and shapes are not.
+    Of specs that are not known, the number is; their dtypes and shapes are not. ArtifactError when a spec states more
+    than MAX_COMPONENTS of them.
     """
+    stated = spec.ragged_rank if isinstance(spec, RaggedTensorSpec) else getattr(spec, "num_flat_components", 0)
+    if not 0 <= stated <= MAX_COMPONENTS:
+        raise ArtifactError(where=str(spec), expected=f"at most {MAX_COMPONENTS} components", got=str(stated))
     if isinstance(spec, TensorSpec):
         return (spec,)
     if isinstance(spec, SparseTensorSpec):

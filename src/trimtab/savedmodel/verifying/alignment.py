@@ -7,7 +7,7 @@ asset's path is assigned to a variable that is read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.savedmodel.graph import TensorName
 
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.verifying.tensors import Body
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+MAX_COPIES = 100
+"""How many nodes that only copy a tensor are followed."""
+
 _SLOT = "/.OPTIMIZER_SLOT/"
 
 
-class Restored:
+class Restored(NamedTuple):
     """One assignment of the restore function: the graph's tensor, the checkpoint's key, and the dtype that it reads."""
 
-    def __init__(self, tensor: str, key: str, dtype: int) -> None:
-        self.tensor = tensor
-        self.key = key
-        self.dtype = dtype
+    tensor: str
+    key: str
+    dtype: int
 
 
 def restored(facts: Facts) -> list[Restored]:
@@ -43,6 +45,7 @@ def restored(facts: Facts) -> list[Restored]:
     body = facts.bodies.function(callee)
     handles = dict(zip(body.arguments, graph.data_inputs(call), strict=False))
     found = []
+    read: dict[str, list[tuple[str, int]]] = {}
     for node in body.nodes.values():
         if node.op != "AssignVariableOp" or len(node.input) < 2 or node.input[0] not in handles:
             continue
@@ -50,12 +53,22 @@ def restored(facts: Facts) -> list[Restored]:
         reader = body.nodes.get(source.node)
         if reader is None or reader.op != "RestoreV2":
             continue
-        keys = _texts(_constant(body, reader, 1))
-        dtypes = reader.attr("dtypes")
-        types = dtypes.list.type if dtypes is not None and dtypes.list is not None else ()
-        if source.position < min(len(keys), len(types)):
-            found.append(Restored(handles[node.input[0]], keys[source.position], types[source.position]))
+        if reader.name not in read:
+            read[reader.name] = _read_by(body, reader)
+        if source.position < len(read[reader.name]):
+            found.append(Restored(handles[node.input[0]], *read[reader.name][source.position]))
     return found
+
+
+def _read_by(body: Body, reader: NodeDef) -> list[tuple[str, int]]:
+    """The key and the dtype of each tensor that a RestoreV2 reads."""
+    keys = _constant(body, reader, 1)
+    dtypes = reader.attr("dtypes")
+    types = dtypes.list.type if dtypes is not None and dtypes.list is not None else ()
+    texts = [value.decode("utf-8", "replace") for value in (keys.string_val if keys is not None else ())]
+    if len(texts) == 1:  # a tensor of equal elements has one
+        texts *= len(types)
+    return list(zip(texts, types, strict=False))
 
 
 def object_of_key(objects: ObjectGraph, key: str) -> int | None:
@@ -80,7 +93,7 @@ def node_of_tensor(facts: Facts) -> dict[str, int]:
     if objects is None:
         return {}
     found: dict[str, int] = {}
-    for each in restored(facts):
+    for each in facts.restored:
         node_id = object_of_key(objects, each.key) if names_an_object(each.key) else None
         if node_id is not None and objects.kinds[node_id] == "variable":
             found[each.tensor] = node_id
@@ -144,16 +157,15 @@ def _assets(facts: Facts, objects: ObjectGraph) -> Iterator[tuple[str, int]]:
 
 def _through_identities(body: Body, reference: str) -> TensorName:
     """What a tensor is a copy of: `output` is left empty, the position is the flat one."""
-    seen = set()
-    while True:
+    for _ in range(MAX_COPIES):
         name = TensorName.parse(reference)
         node = body.nodes.get(name.node)
         if node is None:
             return name
-        if node.op != "Identity" or not node.input or node.name in seen:
+        if node.op != "Identity" or not node.input:
             return TensorName(node.name, position=_flat_position(body, node, name))
-        seen.add(node.name)
         reference = node.input[0]
+    return TensorName("")
 
 
 def _flat_position(body: Body, node: NodeDef, name: TensorName) -> int:
@@ -168,13 +180,3 @@ def _constant(body: Body, node: NodeDef, position: int) -> TensorProto | None:
     source = body.nodes.get(TensorName.parse(node.input[position]).node)
     value = source.attr("value") if source is not None and source.op == "Const" else None
     return value.tensor if value is not None else None
-
-
-def _texts(tensor: TensorProto | None) -> list[str]:
-    """The strings of a vector; a last one that repeats is written once."""
-    if tensor is None or not tensor.string_val:
-        return []
-    shape = tensor.tensor_shape.shape
-    count = shape[0] if shape and isinstance(shape[0], int) and shape[0] < 1_000_000 else len(tensor.string_val)
-    texts = [value.decode("utf-8", "replace") for value in tensor.string_val]
-    return texts + texts[-1:] * (count - len(texts))

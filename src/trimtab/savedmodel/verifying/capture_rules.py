@@ -6,6 +6,7 @@ arguments, the graph, where the same functions are called with the same tensors,
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from trimtab.findings import Problem, rule
@@ -30,17 +31,18 @@ def capture_kind(facts: Facts) -> Iterator[Problem]:
     Who breaks: TensorFlow 2 refuses the model: `Cannot convert node ... to tensor`.
     Instead: bind the argument to the node that the function was traced with.
     """
-    for function, capture, argument in facts.captures():
-        where = f"{function.where}.bound_inputs[{function.bound.index(capture.node_id)}]"
+    for where, _, argument, node_id, node in facts.captures():
         taken = dtype_name(argument.type)
-        if capture.kind == "captured_tensor":
+        kind = node.kind
+        if kind == "captured_tensor":
             continue
-        expected = capture.dtype if capture.kind == "constant" else _CAPTURED.get(capture.kind)
-        if expected is None:
-            got = f"{capture.kind} {facts.node_name(capture.node_id)}"
+        held = facts.constants.get(node_id)
+        expected = dtype_name(held.dtype) if held is not None else _CAPTURED.get(kind)
+        if expected is None and kind != "constant":
+            got = f"{kind or 'a node of no kind'} {facts.node_name(node_id)}"
             yield Problem(where, f"argument {argument.name!r} is bound to what cannot be captured", taken, got)
-        elif expected and taken != expected:
-            got = f"{capture.kind} {facts.node_name(capture.node_id)}, which is passed as {expected}"
+        elif expected is not None and taken != expected:
+            got = f"{kind} {facts.node_name(node_id)}, which is passed as {expected}"
             yield Problem(where, f"what argument {argument.name!r} is bound to", f"a {taken}", got)
 
 
@@ -51,21 +53,22 @@ def capture_type(facts: Facts) -> Iterator[Problem]:
     Who breaks: the restore of the variable fails, or the function computes with a variable that is not its own.
     Instead: correct the SavedVariable or the `handle_data`, or bind the argument to the right node.
     """
-    for function, capture, argument in facts.captures():
-        where = f"{function.where}.bound_inputs[{function.bound.index(capture.node_id)}]"
-        problem = f"argument {argument.name!r} is bound to {facts.node_name(capture.node_id)}"
-        got = f"{capture.dtype} {shape_words(capture.shape)}"
-        if capture.kind == "variable" and len(argument.handle_data) == 1:
+    for where, function, argument, node_id, node in facts.captures():
+        problem = f"argument {argument.name!r} is bound to {facts.node_name(node_id)}"
+        constant = facts.constants.get(node_id)
+        if node.variable is not None and argument.handle_data:
             held = argument.handle_data[0]
-            if (dtype_name(held.dtype), held.shape.shape) != (capture.dtype, capture.shape):
-                expected = f"a variable of {dtype_name(held.dtype)} {shape_words(held.shape.shape)}"
-                yield Problem(where, problem, expected, got)
-        elif capture.kind == "resource" and argument.handle_data:
+            stated = (node.variable.dtype, node.variable.shape.shape)
+            if len(argument.handle_data) != 1 or (held.dtype, held.shape.shape) != stated:
+                expected = f"a variable of {_words(held.dtype, held.shape.shape)}"
+                yield Problem(where, problem, expected, _words(*stated))
+        elif node.resource is not None and argument.handle_data:
             yield Problem(where, problem, f"a variable of {dtype_name(argument.handle_data[0].dtype)}", "a resource")
-        elif capture.kind == "constant":
+        elif constant is not None:
             traced = facts.bodies.function(function.name).arguments[argument.name].shape
-            if not isinstance(traced, str) and traced != capture.shape:
-                yield Problem(where, problem, f"a constant of shape {shape_words(traced)}", got)
+            if not isinstance(traced, str) and traced != constant.shape:
+                expected = f"a constant of shape {shape_words(traced)}"
+                yield Problem(where, problem, expected, _words(constant.dtype, constant.shape))
 
 
 @rule("CAPTURE_REPEATED")
@@ -76,7 +79,7 @@ def capture_repeated(facts: Facts) -> Iterator[Problem]:
     Instead: bind each argument to its own node.
     """
     for function in facts.functions.values():
-        repeated = sorted({each for each in function.bound if function.bound.count(each) > 1})[:10]
+        repeated = sorted(each for each, count in Counter(function.bound).items() if count > 1)
         if repeated:
             names = listed(facts.node_name(each) for each in repeated)
             yield Problem(f"{function.where}.bound_inputs", "nodes that are bound twice", got=names)
@@ -198,6 +201,10 @@ def _handle(node: NodeDef, default: tuple[int, Shape]) -> tuple[int, Shape]:
     if dtype is None or dtype.type is None or shape is None or shape.shape is None:
         return default
     return dtype.type, shape.shape.shape
+
+
+def _words(dtype: int, shape: Shape | str) -> str:
+    return f"{dtype_name(dtype)} {shape_words(shape)}"
 
 
 def _difference(trace: Function, passed: list[int | None]) -> int | None:

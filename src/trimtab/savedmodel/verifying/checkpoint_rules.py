@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.findings import Problem, rule
 from trimtab.savedmodel.dtypes import dtype_name
-from trimtab.savedmodel.verifying.alignment import names_an_object, object_of_key, restored
+from trimtab.savedmodel.verifying.alignment import names_an_object, object_of_key
 from trimtab.savedmodel.verifying.tensors import compatible
 from trimtab.savedmodel.verifying.words import listed, shape_words
 
@@ -30,7 +30,7 @@ def restore_key(facts: Facts) -> Iterator[Problem]:
     """
     if facts.objects is None:
         return
-    for each in restored(facts):
+    for each in facts.restored:
         if not names_an_object(each.key):
             continue
         where = f"{facts.where}.saver_def.restore_op_name"

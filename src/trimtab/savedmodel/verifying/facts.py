@@ -10,24 +10,23 @@ from trimtab.savedmodel.links import ConcreteFunction
 from trimtab.savedmodel.message import fields
 from trimtab.savedmodel.structure import SPECS, TensorSpec, children, components
 from trimtab.savedmodel.twins import twins
-from trimtab.savedmodel.verifying.alignment import node_of_tensor
+from trimtab.savedmodel.verifying.alignment import Restored, node_of_tensor, restored
 from trimtab.savedmodel.verifying.checkpoint import read_checkpoint
-from trimtab.savedmodel.verifying.tensors import ANY, Bodies
+from trimtab.savedmodel.verifying.tensors import ANY, Bodies, constant_type
 from trimtab.source.wire import BYTES, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trimtab.errors import ArtifactError
-    from trimtab.savedmodel.captures import Capture
     from trimtab.savedmodel.graph import FunctionDef, NodeDef
     from trimtab.savedmodel.graph_protos import ArgDef, Shape
     from trimtab.savedmodel.model import MetaGraph, SavedModel
-    from trimtab.savedmodel.object_protos import FunctionSpec, SavedBareConcreteFunction
+    from trimtab.savedmodel.object_protos import FunctionSpec, SavedBareConcreteFunction, SavedObject
     from trimtab.savedmodel.objects import ObjectGraph
     from trimtab.savedmodel.structure import Structure
     from trimtab.savedmodel.verifying.checkpoint import Checkpoint
-    from trimtab.savedmodel.verifying.tensors import Body
+    from trimtab.savedmodel.verifying.tensors import Body, Tensor
 
 MAX_LEAVES = 100_000
 """How many leaves a structure has before it is taken for a bomb."""
@@ -47,6 +46,16 @@ class Flat(NamedTuple):
     keys: tuple[str | int, ...]
     spec: TensorSpec
     whole: bool
+
+
+class Captured(NamedTuple):
+    """A capture: the entry of `bound_inputs` at `where` feeds the function's argument with the node."""
+
+    where: str
+    function: Function
+    argument: ArgDef
+    node_id: int
+    node: SavedObject
 
 
 class Function(ConcreteFunction):
@@ -209,6 +218,11 @@ class Facts:
         return frozenset(signature.node_id for signature in signatures if signature.node_id is not None)
 
     @cached_property
+    def restored(self) -> list[Restored]:
+        """What the restore function assigns to which tensors of the graph."""
+        return restored(self)
+
+    @cached_property
     def node_of_tensor(self) -> dict[str, int]:
         """By the name of a node of the graph, the object that its first output stands for."""
         return node_of_tensor(self)
@@ -268,12 +282,30 @@ class Facts:
                     tensor = body.tensor(function.definition.ret.get(argument.name, ""))
                     yield function, "output_signature", each, argument, ANY if tensor is None else tensor.shape
 
-    def captures(self) -> Iterator[tuple[Function, Capture, ArgDef]]:
-        """Every capture that exists, with the argument that it feeds."""
+    def captures(self) -> Iterator[Captured]:
+        """Every capture of a node that exists."""
+        objects = self.objects
         for function in self.functions.values():
-            for capture in function.captures:
-                if 0 <= capture.position < len(function.input_args) and capture.kind:
-                    yield function, capture, function.input_args[capture.position]
+            taken = function.input_args[max(0, len(function.input_args) - len(function.bound)) :]
+            if objects is None or len(taken) != len(function.bound):
+                continue
+            for position, (node_id, argument) in enumerate(zip(function.bound, taken, strict=True)):
+                if 0 <= node_id < len(objects.nodes):
+                    where = f"{function.where}.bound_inputs[{position}]"
+                    yield Captured(where, function, argument, node_id, objects.nodes[node_id])
+
+    @cached_property
+    def constants(self) -> dict[int, Tensor]:
+        """The type of each SavedConstant whose node exists, by node id."""
+        found = {}
+        objects = self.objects
+        for node_id, kind in enumerate(objects.kinds if objects is not None else ()):
+            constant = objects.nodes[node_id].constant if objects is not None and kind == "constant" else None
+            node = self.bodies.graph.nodes.get(constant.operation) if constant is not None else None
+            value = constant_type(node) if node is not None else None
+            if value is not None:
+                found[node_id] = value
+        return found
 
 
 def flat(value: Structure, path: str) -> list[Flat]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trimtab.findings import Problem, rule
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.graph import TensorName
-from trimtab.savedmodel.verifying.tensors import ANY, CALLS, compatible
+from trimtab.savedmodel.verifying.tensors import ANY, CALLS, compatible, constant_type
 from trimtab.savedmodel.verifying.words import dtypes_listed, listed, shape_words
 
 if TYPE_CHECKING:
@@ -192,11 +192,10 @@ def node_shape(facts: Facts) -> Iterator[Problem]:
                 written = source.shape if source is not None else ANY
             elif node.op in ("Placeholder", "PlaceholderWithDefault", "Const"):
                 written = _declared_shape(node)
-                value, dtype = node.attr("value"), node.attr("dtype")
-                if value is not None and value.tensor is not None and dtype is not None and dtype.type:
-                    expected, got = dtype_name(dtype.type), dtype_name(value.tensor.dtype)
-                    if expected != got:
-                        yield Problem(_at(body, node), "the dtype of its value", expected, got)
+                value, dtype = constant_type(node), node.attr("dtype")
+                if value is not None and dtype is not None and dtype.type and dtype.type != value.dtype:
+                    expected, got = dtype_name(dtype.type), dtype_name(value.dtype)
+                    yield Problem(_at(body, node), "the dtype of its value", expected, got)
             given = body.output(node, 0)
             if given is None:
                 continue
@@ -355,5 +354,5 @@ def _declared_shape(node: NodeDef) -> Shape | str:
     attribute = node.attr("shape")
     if attribute is not None and attribute.shape is not None:
         return attribute.shape.shape
-    value = node.attr("value")
-    return value.tensor.tensor_shape.shape if value is not None and value.tensor is not None else ANY
+    value = constant_type(node)
+    return value.shape if value is not None else ANY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from trimtab.findings import Problem, rule
@@ -10,8 +11,9 @@ from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.verifying.words import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
+    from trimtab.savedmodel.objects import ObjectGraph
     from trimtab.savedmodel.verifying.facts import Facts
 
 
@@ -90,8 +92,8 @@ def child_repeated(facts: Facts) -> Iterator[Problem]:
     """
     objects = facts.objects
     for node_id, node in enumerate(objects.nodes if objects is not None else ()):
-        names = [each.local_name for each in node.children]
-        repeated = {name for name in names if names.count(name) > 1} if len(set(names)) != len(names) else ()
+        names = Counter(each.local_name for each in node.children)
+        repeated = [name for name, count in names.items() if count > 1]
         if repeated:
             where = f"{facts.node_where(node_id)}.children"
             yield Problem(where, "names are repeated", got=listed(sorted(repeated)))
@@ -131,7 +133,7 @@ def dependency_cycle(facts: Facts) -> Iterator[Problem]:
     objects = facts.objects
     if objects is None:
         return
-    needed = [[each for each in set(_needs(facts, node_id)) if each < len(objects.nodes)] for node_id in _ids(facts)]
+    needed = _needed(objects)
     waiting = [len(each) for each in needed]
     needing: list[list[int]] = [[] for _ in needed]
     for node_id, targets in enumerate(needed):
@@ -143,32 +145,28 @@ def dependency_cycle(facts: Facts) -> Iterator[Problem]:
             waiting[node_id] -= 1
             if not waiting[node_id]:
                 ready.append(node_id)
-    stuck = [node_id for node_id, count in enumerate(waiting) if count]
+    stuck = [node_id for node_id, count in enumerate(waiting[: len(objects.nodes)]) if count]
     if stuck:
         names = listed(facts.node_name(node_id) for node_id in stuck[:12])
         yield Problem(f"{facts.where}.object_graph_def.nodes", "nodes that wait for one another", got=names)
 
 
-def _needs(facts: Facts, node_id: int) -> Iterator[int]:
-    """What TensorFlow loads before a node."""
-    objects = facts.objects
-    assert objects is not None
-    node = objects.nodes[node_id]
-    yield from (each.node_id for each in node.dependencies if each.node_id >= 0)
-    names: Iterable[str] = objects.traces[node_id] if node.function is not None else ()
-    if node.bare_concrete_function is not None:
-        names = (node.bare_concrete_function.concrete_function_name,)
-    for name in names:
-        if name in objects.concrete_functions:
-            yield from (each for each in objects.concrete_functions[name].bound_inputs if each >= 0)
-    if node.resource is not None:
-        yield from (
-            each.node_id for each in node.children if each.local_name == "_create_resource" and each.node_id >= 0
-        )
-
-
-def _ids(facts: Facts) -> range:
-    return range(len(facts.objects.nodes) if facts.objects is not None else 0)
+def _needed(objects: ObjectGraph) -> list[list[int]]:
+    """What TensorFlow loads before each node; concrete functions stand after the nodes, as if they were such."""
+    count = len(objects.nodes)
+    ids = {name: count + position for position, name in enumerate(objects.concrete_functions)}
+    found: list[list[int]] = []
+    for node_id, node in enumerate(objects.nodes):
+        needs = {each.node_id for each in node.dependencies}
+        if node.function is not None:
+            needs |= {ids[name] for name in objects.traces[node_id] if name in ids}
+        if node.bare_concrete_function is not None and node.bare_concrete_function.concrete_function_name in ids:
+            needs.add(ids[node.bare_concrete_function.concrete_function_name])
+        if node.resource is not None:
+            needs |= {each.node_id for each in node.children if each.local_name == "_create_resource"}
+        found.append([each for each in needs if 0 <= each < count + len(ids)])
+    functions = objects.concrete_functions.values()
+    return found + [[each for each in set(function.bound_inputs) if 0 <= each < count] for function in functions]
 
 
 @rule("SIGNATURE_MAP")

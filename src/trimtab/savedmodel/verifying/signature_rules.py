@@ -13,6 +13,7 @@ from trimtab.savedmodel.graph import TensorName
 from trimtab.savedmodel.links import ConcreteFunction
 from trimtab.savedmodel.model import INIT_OPS
 from trimtab.savedmodel.structure import SPECS, NamedTuple, components
+from trimtab.savedmodel.verifying.alignment import MAX_COPIES
 from trimtab.savedmodel.verifying.function_rules import normal
 from trimtab.savedmodel.verifying.tensors import CALLS, compatible, covers
 from trimtab.savedmodel.verifying.words import listed, shape_words
@@ -299,18 +300,15 @@ def signature_labels(facts: Facts) -> Iterator[Problem]:
 def _passed_on(facts: Facts, function: Function, call: NodeDef, reference: str) -> int | None:
     """Which output of the call a tensor of the function is a copy of; None when it is of something else."""
     body = facts.bodies.function(function.name)
-    seen: set[str] = set()
-    while True:
+    for _ in range(MAX_COPIES):
         name = TensorName.parse(reference)
         node = body.nodes.get(name.node)
-        if node is None or node.name in seen:
-            return None
         if node is call:
             return body.position(node, name)
-        if node.op != "Identity" or not node.input:
+        if node is None or node.op != "Identity" or not node.input:
             return None
-        seen.add(node.name)
         reference = node.input[0]
+    return None
 
 
 def _label(value: Structure, position: int | None) -> str | None:
@@ -402,7 +400,7 @@ def _called(facts: Facts) -> Iterator[tuple[ServedSignature, Function, NodeDef]]
             continue
         for name in _fetches(signature.signature_def):
             node = nodes.get(_source(facts, name)[0])
-            if node is not None and wrapper.name in node.callees:
+            if node is not None and facts.bodies.graph.callee(node) == wrapper.name:
                 yield signature, wrapper, node
                 break
 
@@ -421,14 +419,13 @@ def _fetches(declared: SignatureDef) -> list[str]:
 def _source(facts: Facts, name: str) -> tuple[str, int]:
     """Node and position of what a tensor of the graph is a copy of."""
     nodes = facts.bodies.graph.nodes
-    seen = set()
-    while True:
-        parsed = TensorName.parse(name)
+    parsed = TensorName.parse(name)
+    for _ in range(MAX_COPIES):
         node = nodes.get(parsed.node)
-        if node is None or node.op != "Identity" or not node.input or node.name in seen:
-            return parsed.node, parsed.position
-        seen.add(node.name)
-        name = node.input[0]
+        if node is None or node.op != "Identity" or not node.input:
+            break
+        parsed = TensorName.parse(node.input[0])
+    return parsed.node, parsed.position
 
 
 def _places(specs: Mapping[str, Structure]) -> dict[str, tuple[int, int]]:

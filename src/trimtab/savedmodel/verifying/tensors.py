@@ -11,14 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.savedmodel.graph import TensorName
-from trimtab.savedmodel.graph_protos import ArgDef, OpDef
+from trimtab.savedmodel.graph_protos import ArgDef, OpDef, TensorShapeProto
 from trimtab.savedmodel.message import BYTES, decode, fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trimtab.savedmodel.graph import FunctionDef, NodeDef
-    from trimtab.savedmodel.graph_protos import Shape, TensorShapeProto
+    from trimtab.savedmodel.graph_protos import Shape
     from trimtab.savedmodel.model import MetaGraph
 
 ANY = "any shape"
@@ -203,6 +203,28 @@ def arguments(definition: FunctionDef) -> dict[str, Tensor]:
         shapes = shape.list.shape if shape is not None and shape.list is not None else ()
         found[argument.name] = Tensor(argument.type, shapes[0].shape if shapes else ANY)
     return found
+
+
+def constant_type(node: NodeDef) -> Tensor | None:
+    """The dtype and shape of a Const's value, without its elements; None where it has none."""
+    data = node.attr_bytes("value")
+    where = f"the constant {node.name!r}"
+    for number, wire_type, begin, end in fields(data, 0, len(data), where):
+        if number != _TENSOR or wire_type != BYTES:
+            continue
+        dtype, shape = 0, TensorShapeProto()
+        for inner, inner_type, at, until in fields(data, begin, end, where):
+            if inner == 1:
+                dtype = at
+            elif inner == 2 and inner_type == BYTES:
+                shape = decode(TensorShapeProto, data, where, at, until)
+            elif inner > 2:  # elements: they come last, and may be many
+                break
+        return Tensor(dtype, shape.shape)
+    return None
+
+
+_TENSOR = 8
 
 
 def compatible(one: Shape | str, other: Shape | str) -> bool:

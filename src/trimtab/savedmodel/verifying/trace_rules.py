@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from trimtab.findings import Level, Problem, rule
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.structure import Structure
     from trimtab.savedmodel.verifying.facts import Facts
 
-MAX_PAIRS = 20_000
-"""How many pairs of traces are compared; a function with more than 200 traces is compared in part."""
+MAX_COMPARISONS = 200_000
+"""How many leaves of traces are compared with one another, over all functions: a bomb has no more than models have."""
 
 
 @rule("TRACE_CHILDREN")
@@ -61,11 +62,11 @@ def trace_repeated(facts: Facts) -> Iterator[Problem]:
     for function in facts.meta_graph.functions.values():
         where = f"{function.where}.function.concrete_functions"
         children = facts.objects.children[function.node_id] if facts.objects is not None else {}
-        for name in dict.fromkeys(function.trace_names):
+        for name, count in Counter(function.trace_names).items():
             owner = owners.setdefault(name, function)
             if owner is not function:
                 yield Problem(where, "a trace that is another function's", got=f"{name!r}, of {owner.path!r}")
-            if function.trace_names.count(name) > 1 and "trace_0" not in children:
+            if count > 1 and "trace_0" not in children:
                 yield Problem(where, "a trace that is listed twice", got=repr(name))
 
 
@@ -252,13 +253,15 @@ def trace_unreachable(facts: Facts) -> Iterator[Problem]:
     saved.
     Instead: trace the more particular one first.
     """
+    left = MAX_COMPARISONS
     for function in facts.meta_graph.functions.values():
-        pairs = 0
-        traces = [trace for trace in function.traces if trace.saved is not None]
+        traces = [facts.functions[name] for name in function.trace_names if name in facts.functions]
         for later, trace in enumerate(traces):
             for earlier in traces[:later]:
-                pairs += 1
-                if pairs <= MAX_PAIRS and _shadows(earlier.arguments, trace.arguments):
+                left -= 1 + len(earlier.inputs)
+                if left < 0:
+                    return
+                if trace is not earlier and _shadows(earlier.arguments, trace.arguments):
                     where = f"{function.where}.function.concrete_functions[{later}]"
                     problem = f"is never called: {earlier.name!r} stands before it and takes all that it takes"
                     yield Problem(where, problem, got=repr(trace.name))
