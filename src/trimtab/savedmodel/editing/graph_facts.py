@@ -28,7 +28,7 @@ _SHAPED = frozenset({"Placeholder", "PlaceholderWithDefault", "VariableV2", "Var
 
 _MAX_META_INFO = 64 << 20
 _MAX_OUTPUTS = 1 << 16
-_REFERENCE = 100
+_REFERENCE, _RESOURCE = 100, 20
 
 
 class TensorFacts(Struct, frozen=True):
@@ -78,6 +78,8 @@ def check_tensor(draft: Draft, info: Any, where: str) -> None:
     if info.WhichOneof("encoding") != "name" or not _declares(draft, info.name):
         return
     facts = tensor_facts(draft, info.name)
+    if facts.dtype == _RESOURCE:
+        return  # TensorFlow declares the handle of a variable as what the variable holds
     if info.dtype % _REFERENCE != facts.dtype:
         raise ArtifactError(
             "the signature contradicts its graph",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from trimtab.savedmodel.editing.exposing import expose
-from trimtab.savedmodel.editing.wrapper import CALLS, Constant, Input, Output, Result, Wrapper
+from trimtab.savedmodel.editing.wrapper import CALLS, FOLDED_BY_NOBODY, Constant, Input, Output, Result, Wrapper
 from trimtab.savedmodel.messages import serialize
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def _flattened(draft: Draft, whole: Wrapper) -> Wrapper | None:
     function = draft.functions[whole.callee]
     nodes = {node.name: node for node in function.node_def}
     calls = [node for node in nodes.values() if node.op in CALLS]
-    if len(calls) != 1 or any(node.op not in {*CALLS, "Identity", "NoOp", "Const"} for node in nodes.values()):
+    if len(calls) != 1 or any(
+        node.op not in {*CALLS, FOLDED_BY_NOBODY, "Identity", "NoOp", "Const"} for node in nodes.values()
+    ):
         return None
     callee = calls[0].attr["f"].func.name
     if callee not in draft.functions:
@@ -46,6 +48,8 @@ def _flattened(draft: Draft, whole: Wrapper) -> Wrapper | None:
     arguments: list[Argument] = []
     for reference in calls[0].input:
         source = nodes.get(reference.partition(":")[0])
+        if source is not None and source.op == FOLDED_BY_NOBODY and source.input:
+            source = nodes.get(source.input[0].partition(":")[0])
         if reference.startswith("^"):
             return None
         if source is not None and source.op == "Const":

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """The ops that call a function of the library."""
 
+FOLDED_BY_NOBODY = "PlaceholderWithDefault"
+"""An op that gives what it is given, and that TensorFlow's graph optimizers leave alone, whatever feeds it."""
+
 HANDLES = frozenset({20, 21})
 """The dtypes resource and variant, which nobody can feed."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.editing.names import argument_of, keyword_of
 from trimtab.savedmodel.editing.protos import dtype_list, shape_list, structured
-from trimtab.savedmodel.editing.wrapper import Capture, Constant, Input
+from trimtab.savedmodel.editing.wrapper import FOLDED_BY_NOBODY, Capture, Constant, Input
 from trimtab.savedmodel.graph_protos import TensorShapeProto
 from trimtab.savedmodel.message import decode
 from trimtab.savedmodel.messages import classes, serialize
@@ -150,11 +150,8 @@ def _call(wrapper: Wrapper, function: Any, names: dict[Input | int, str]) -> Any
     for at, argument in enumerate(wrapper.arguments):
         dtypes.append(_dtype(argument))
         if isinstance(argument, Constant):
-            node = function.node_def.add(name=f"Const_{constants}" if constants else "Const", op="Const")
+            references.append(_constant(function, argument, constants))
             constants += 1
-            node.attr["dtype"].type = argument.dtype
-            node.attr["value"].tensor.ParseFromString(argument.tensor)
-            references.append(f"{node.name}:output:0")
         else:
             references.append(names[argument if isinstance(argument, Input) else at])
     op = call_op(wrapper)
@@ -168,6 +165,22 @@ def _call(wrapper: Wrapper, function: Any, names: dict[Input | int, str]) -> Any
         shapes[result.position] = result.shape
     add_attr(call, "_output_shapes", shape_list(shapes))
     return call
+
+
+def _constant(function: Any, constant: Constant, number: int) -> str:
+    """A constant, behind a node that graph optimizers do not fold: its value must not change in what order they add."""
+    suffix = f"_{number}" if number else ""
+    node = function.node_def.add(name=f"Const{suffix}", op="Const")
+    node.attr["dtype"].type = constant.dtype
+    node.attr["value"].tensor.ParseFromString(constant.tensor)
+    shape = shape_list([decode(TensorShapeProto, serialize(node.attr["value"].tensor.tensor_shape), "value").shape])
+    add_attr(node, "_output_shapes", shape)
+    kept = function.node_def.add(name=f"{FOLDED_BY_NOBODY}{suffix}", op=FOLDED_BY_NOBODY)
+    kept.input.append(f"{node.name}:output:0")
+    kept.attr["dtype"].type = constant.dtype
+    kept.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
+    add_attr(kept, "_output_shapes", shape)
+    return f"{kept.name}:output:0"
 
 
 def _returns(wrapper: Wrapper, function: Any, call: Any, taken: list[str]) -> None:
