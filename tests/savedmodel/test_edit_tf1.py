@@ -249,6 +249,16 @@ def test_a_signature_that_contradicts_its_graph_is_not_edited_on(
     assert message in str(refused.value)
 
 
+def test_a_variable_may_be_declared_by_its_value(model: Path, tmp_path: Path) -> None:
+    """As TensorFlow does it: the tensor is the handle, dtype and shape are those of what it holds."""
+    proto = classes()["SavedModel"].FromString((model / "saved_model.pb").read_bytes())
+    info = proto.meta_graphs[0].signature_def["with_keep"].outputs["variable"]
+    info.name, info.dtype = "rv:0", 1
+    (tmp_path / "saved_model.pb").write_bytes(proto.SerializeToString())
+    with edit(tmp_path) as editor:
+        assert editor.rename_outputs("with_keep", {"y": "score"}).plan().changes
+
+
 def test_a_huge_number_of_outputs_is_no_trap(model: Path, tmp_path: Path) -> None:
     proto = classes()["SavedModel"].FromString((model / "saved_model.pb").read_bytes())
     graph = proto.meta_graphs[0]
