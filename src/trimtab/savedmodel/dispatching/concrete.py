@@ -146,24 +146,32 @@ def _flat(callee: Callee, args: tuple[Value, ...], kwargs: dict[str, Value], *, 
             )
             raise Raises("TypeError", text)
         found.append((Feed("", value.dtype, value.shape, keyword), value.data))
-    _check_run(callee, [feed for feed, _ in found], in_graph=in_graph)
+    _check_run(callee, given[: len(found)], [feed for feed, _ in found], in_graph=in_graph)
     return found
 
 
-def _check_run(callee: Callee, feeds: list[Feed], *, in_graph: bool) -> None:
-    """What running the function notices about its flat inputs: their number and dtypes, and in a graph their shapes."""
+def _check_run(callee: Callee, given: list[Value], feeds: list[Feed], *, in_graph: bool) -> None:
+    """What is noticed of flat inputs: inside a graph shapes that do not fit; outside, on running, variables and dtypes.
+
+    Inside a graph a wrong dtype goes unnoticed until that graph runs.
+    """
     specs = flat_specs(callee.parameters)
+    name = callee.function.name if callee.function is not None else callee.label
     if len(feeds) != len(specs):
-        raise Raises("ValueError", f"{callee.label} takes {len(specs)} tensors, got {len(feeds)}")
+        raise Raises("ValueError", f"{name} takes {len(specs)} tensors, got {len(feeds)}")
+    for position, (spec, feed, value) in enumerate(zip(specs, feeds, given, strict=True)):
+        if in_graph:
+            if not compatible(spec.shape, feed.shape):
+                text = f"Tensor is not compatible with the shape that {name} was traced with: {spec}, but got {feed}"
+                raise Raises("ValueError", text)
+        elif isinstance(value, TensorValue) and value.source == "variable":
+            text = f"provided list of inputs contains objects other than 'EagerTensor'. Item {position} is a variable"
+            raise Raises("TypeError", text)
     for position, (spec, feed) in enumerate(zip(specs, feeds, strict=True)):
-        if in_graph and not compatible(spec.shape, feed.shape):
-            text = f"Tensor is not compatible with the shape this function was traced with. Expected {spec}, got {feed}"
-            raise Raises("ValueError", text)
-        if spec.dtype != feed.dtype:
+        if not in_graph and spec.dtype != feed.dtype:
             text = (
-                f"cannot compute {callee.function.name if callee.function is not None else callee.label} as input "
-                f"#{position}(zero-based) was expected to be a {cpp_dtype(spec.dtype)} tensor but is a "
-                f"{cpp_dtype(feed.dtype)} tensor"
+                f"cannot compute {name} as input #{position}(zero-based) was expected to be a "
+                f"{cpp_dtype(spec.dtype)} tensor but is a {cpp_dtype(feed.dtype)} tensor"
             )
             raise Raises("InvalidArgumentError", text)
 
