@@ -1,7 +1,8 @@
 """The documentation runs: python blocks are executed, console blocks are typed into one shell per page.
 
-A page starts in a folder of its own that holds `models/`, a small repository of real models. A console block's output
-is compared with what came; a line `...` stands for any lines, and `...` inside a line for any text.
+A page starts in a folder of its own that holds `models/`, a small repository of real models, and `example/`, a
+SavedModel. A console block's output is compared with what came; a line `...` stands for any lines, and `...` inside a
+line for any text.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def set_up(namespace: dict[str, Any]) -> None:
     """Give a page its folder, with the models in it, and its shell."""
     folder = Path(tempfile.mkdtemp(prefix="trimtab-docs-"))
     shutil.copytree(models(), folder / "models")
+    shutil.copytree(ROOT / "docs" / "example-model", folder / "example")
     namespace["shell"] = Shell(folder)
     namespace["came_from"] = Path.cwd()
     os.chdir(folder)

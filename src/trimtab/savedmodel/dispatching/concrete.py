@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from trimtab.savedmodel.dispatching.binding import BindingRaises, Bound, bind
+from trimtab.savedmodel.dispatching.cautions import feed_cautions
 from trimtab.savedmodel.dispatching.feeding import component_feeds, named
 from trimtab.savedmodel.dispatching.op_shapes import Known
 from trimtab.savedmodel.dispatching.outcome import Dispatch, Feed, Refusal
 from trimtab.savedmodel.dispatching.parameters import Parameter, safe_name
 from trimtab.savedmodel.dispatching.refusing import Raises
+from trimtab.savedmodel.dispatching.remedies import binding_advice
 from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.dispatching.values import TensorValue, is_symbolic, value_of
 from trimtab.savedmodel.dispatching.wording import cpp_dtype, value_text
@@ -63,7 +65,8 @@ def call(callee: Callee, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatc
     try:
         fed = _fed(callee, given[0], given[1], in_graph=in_graph)
     except BindingRaises as error:
-        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, error.stage))
+        advice = binding_advice(callee.parameters, given[0], given[1])
+        return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, error.stage), advice=advice)
     except Raises as error:
         return Dispatch(callee.label, refusal=Refusal(error.tensorflow, error.message, "call"))
     refusal = None
@@ -74,7 +77,8 @@ def call(callee: Callee, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatc
         refusal = Refusal(error.tensorflow, f"Graph execution error: {error.message}", "call")
     feeds = [feed for feed, _ in fed]
     made = named(callee.function, feeds) if callee.function is not None else _by_keyword(callee, feeds)
-    return Dispatch(callee.label, trace, feeds=made, captures=captures, refusal=refusal)
+    warnings = tuple(feed_cautions(flat_specs(callee.parameters), feeds))
+    return Dispatch(callee.label, trace, feeds=made, captures=captures, refusal=refusal, warnings=warnings)
 
 
 def _fed(callee: Callee, args: tuple[Value, ...], kwargs: dict[str, Value], *, in_graph: bool) -> list[_Fed]:

@@ -144,7 +144,7 @@ class Matcher:
         got = str(own) if own is value else f"{own} made of {describe(value)}"
         if own.dtype != spec.dtype:
             return Mismatch(path, "dtype", str(spec), got)
-        return _shape_mismatch(path, spec.shape, own.shape, str(spec), got)
+        return shape_mismatch(path, spec.shape, own.shape, str(spec), got)
 
 
 def paired(path: str, expected: Structure, value: Value) -> Iterator[tuple[str, Structure, Value]]:
@@ -212,7 +212,8 @@ def _key_list(keys: dict[Any, Any]) -> str:
     return f"the keys {', '.join(sorted(map(repr, keys)))[:200]}" if keys else "no keys"
 
 
-def _shape_mismatch(path: str, expected: Shape, got: Shape, spec: str, value: str) -> Mismatch | None:
+def shape_mismatch(path: str, expected: Shape, got: Shape, spec: str, value: str) -> Mismatch | None:
+    """How a shape differs from one that is expected, or None when some tensor has both."""
     if compatible(expected, got):
         return None
     ranks = len(expected or ()), len(got or ())
@@ -241,7 +242,7 @@ def _composite(path: str, spec: RaggedTensorSpec | SparseTensorSpec | OtherTypeS
             return Mismatch(path, "dtype", str(spec), str(own))
         if own.ragged_rank != spec.ragged_rank:
             return Mismatch(path, "rank", str(spec), str(own))
-    return _shape_mismatch(path, spec.shape, own.shape, str(spec), str(own))
+    return shape_mismatch(path, spec.shape, own.shape, str(spec), str(own))
 
 
 def _other(path: str, spec: OtherTypeSpec, value: Value) -> Mismatch | None:
@@ -270,7 +271,7 @@ def _variable(path: str, spec: OtherTypeSpec, value: Value) -> Mismatch | None:
         return Mismatch(path, "dtype", expected, describe(value))
     if value.trainable != trainable:
         return Mismatch(path, "type", f"{expected}, trainable: {trainable}", f"trainable: {value.trainable}")
-    return _shape_mismatch(path, shape, value.shape, expected, describe(value))
+    return shape_mismatch(path, shape, value.shape, expected, describe(value))
 
 
 def spec_of(value: Value) -> TensorSpec | RaggedTensorSpec | SparseTensorSpec | None:

@@ -14,10 +14,12 @@ from trimtab.savedmodel.dispatching.matching import (
     kind_text,
     named_items,
     nests_alike,
+    shape_mismatch,
 )
 from trimtab.savedmodel.dispatching.outcome import Candidate, Mismatch
 from trimtab.savedmodel.dispatching.refusing import Raises
-from trimtab.savedmodel.structure import SPECS, NamedTuple, children
+from trimtab.savedmodel.dispatching.values import TensorValue
+from trimtab.savedmodel.structure import SPECS, NamedTuple, TensorSpec, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +84,7 @@ class _Comparison:
             found = self._leaf(path, expected, value, cast_first=cast_first)
             if found is not None:
                 yield found
+                yield from _shape_too(found, expected, value)
         elif not nests_alike(expected, value):
             yield Mismatch(path, "structure", kind_text(expected), kind_text(value))
         else:
@@ -110,6 +113,14 @@ class _Comparison:
             return self.matcher.leaf(path, expected, value, allow_conversion=True)
         except Raises as error:
             return Mismatch(path, "conversion", kind_text(expected), f"{describe(value)} ({error.tensorflow})")
+
+
+def _shape_too(found: Mismatch, expected: Structure, value: Value) -> Iterator[Mismatch]:
+    """A tensor of another dtype may be of another shape too; TensorFlow stops at the dtype."""
+    if found.kind == "dtype" and isinstance(expected, TensorSpec) and isinstance(value, TensorValue):
+        shape = shape_mismatch(found.path, expected.shape, value.shape, str(expected), str(value))
+        if shape is not None:
+            yield shape
 
 
 def _items(value: Any) -> Any:

@@ -103,7 +103,7 @@ def _check_literals(path: str, constraint: Structure, value: Value) -> None:
 
 def _search(function: PolymorphicFunction, bound: Bound, seen: Bound) -> Dispatch:
     """Try every trace without conversion, then every trace with it; the first that takes the call runs."""
-    if len(function.saved.concrete_functions) > MAX_STEPS:
+    if len(function.trace_names) > MAX_STEPS:
         raise _too_large(function)
     traces = function.traces
     if not traces:
@@ -142,7 +142,7 @@ def _too_large(function: PolymorphicFunction) -> ArtifactError:
         "a function with too many traces, or too large ones, for this call",
         where=function.where,
         expected=f"at most {MAX_STEPS} comparisons",
-        got=f"{len(function.saved.concrete_functions)} traces",
+        got=f"{len(function.trace_names)} traces",
     )
 
 
