@@ -40,9 +40,7 @@ def tour_page(model: SavedModel, *, signature: str | None = None, function: str 
     )
 
 
-def write_tour_page(
-    model: SavedModel, path: str, *, signature: str | None = None, function: str | None = None
-) -> None:
+def write_tour_page(model: SavedModel, path: str, *, signature: str | None = None, function: str | None = None) -> None:
     """Write the page to the file `path`. ArtifactError when it cannot be written."""
     page = tour_page(model, signature=signature, function=function)
     try:

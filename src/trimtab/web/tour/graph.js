@@ -1,6 +1,6 @@
 // The object graph: a tree of the shortest paths from the root, laid out left to right, opened as far as one asks.
 // What the tree cannot show (captures, further parents) is drawn as dashed arcs between nodes that are in sight.
-const ROW = 46, HEIGHT = 36, GAP = 64, MARGIN = 24, BATCH = 24, MAX_ARCS = 80;
+const ROW = 46, HEIGHT = 36, GAP = 52, MARGIN = 24, BATCH = 24, FEW = 4, MAX_ARCS = 12;
 const SVG = "http://www.w3.org/2000/svg";
 let parents, branches;
 
@@ -26,7 +26,12 @@ const ancestors = (id) => {
   for (let at = parents[id]; at >= 0; at = parents[at]) found.push(at);
   return found;
 };
-const reveal = (id) => { for (const each of ancestors(id)) state.open.add(each); };
+const reveal = (id, most) => {
+  for (const each of ancestors(id)) {
+    if (most && !state.open.has(each)) state.shown.set(each, most);
+    state.open.add(each);
+  }
+};
 
 // The children of an open node that are in sight: the first ones, those of the chain, and the one selected.
 const inSight = (id) => {
@@ -143,12 +148,13 @@ const arcs = (at) => {
     for (const [from, own] of litNumbers) if (own === steps[before]) for (const [to, next] of litNumbers) if (next === number) add(from, to, true);
   });
   const around = (id) => {
-    for (const each of drawn.objects[id].captures) add(id, each, false);
+    for (const each of drawn.objects[id].captures) if (!litNodes.has(id) || !litNodes.has(each)) add(id, each, false);
     for (const [, child] of drawn.objects[id].children) add(id, child, false);
   };
   if (state.chosen && drawn.objects[state.chosen.node]) around(state.chosen.node);
   if (state.chosen && state.chosen.node !== undefined) for (const id of at.keys()) if (drawn.objects[id].captures.includes(state.chosen.node)) add(id, state.chosen.node, false);
-  if (at.size <= MAX_ARCS) for (const id of at.keys()) if (drawn.objects[id].kind === "function") for (const each of drawn.objects[id].captures) add(id, each, false);
+  const others = [...at.keys()].filter((id) => drawn.objects[id].kind === "function").flatMap((id) => drawn.objects[id].captures.map((each) => [id, each]));
+  if (others.length <= MAX_ARCS) for (const [from, to] of others) add(from, to, false);
   return [...pairsOf.values()].map(([from, to, lit]) => arc(at.get(from), at.get(to), lit));
 };
 
@@ -194,8 +200,8 @@ const moreNode = (each) => {
 };
 
 const toggle = (id) => {
-  if (state.open.has(id)) state.open.delete(id);
-  else state.open.add(id);
+  state.shown.delete(id);
+  if (!state.open.delete(id)) state.open.add(id);
   drawGraph();
 };
 
@@ -211,8 +217,7 @@ byId("graph").addEventListener("keydown", (event) => {
   const own = event.target.closest("[data-node]");
   if (!own) return;
   const id = Number(own.dataset.node);
-  const order = [...byId("graph").querySelectorAll("[data-node]")]
-    .map((each) => [each.transform.baseVal[0].matrix.f, Number(each.dataset.node)]).sort((one, other) => one[0] - other[0]).map(([, each]) => each);
+  const order = [...byId("graph").querySelectorAll("[data-node]")].map((each) => Number(each.dataset.node));
   const opens = branches[id].length > 0, open = state.open.has(id);
   const act = {
     ArrowDown: () => focusNode(order[order.indexOf(id) + 1]),

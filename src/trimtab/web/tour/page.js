@@ -32,6 +32,13 @@ const element = (tag, properties = {}, ...children) => {
   return made;
 };
 
+// Long names may break after a dot, an underscore or a bracket, and where a capital begins a word.
+const soft = (text) => {
+  const made = document.createDocumentFragment();
+  for (const part of text.split(/(?<=[._/[])(?=\w)|(?<=[a-z])(?=[A-Z])/)) made.append(part, document.createElement("wbr"));
+  return made;
+};
+
 const counted = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 const kindOf = (object) => KINDS[object.kind] || ["?", "object", object.kind || "of no kind"];
 const shortPath = (path) => path.replace(/^root\./, "");
@@ -47,11 +54,11 @@ const chooseGraph = (position) => {
   functionByName = new Map(drawn.functions.map((each) => [each.name, each]));
   state.kinds = new Set(drawn.objects.map((each) => each.kind));
   spanTree();
+  showEntries();
+  showLegend();
   const first = (story.signatures || [])[0];
   if (first) chooseSignature(first);
   else chooseFunction((story.functions || [])[0] || null);
-  showEntries();
-  showLegend();
 };
 
 const chooseSignature = (signature) => {
@@ -91,10 +98,11 @@ const numbered = (steps) => {
 const light = (pairs) => {
   litNumbers = new Map();
   for (const [node, number] of pairs) if (!litNumbers.has(node) && drawn.objects[node]) litNumbers.set(node, number);
-  litNodes = new Set(litNumbers.keys());
+  litNodes = new Set(litNumbers.keys()); // those beside the chain are few at first
   state.open = new Set([0]);
   state.shown = new Map();
-  for (const node of litNodes) reveal(node);
+  for (const node of litNodes) reveal(node, FEW);
+  state.shown.delete(0);
 };
 
 // Select an object ({node}) or a function of the library ({function}); the panel says all about it.

@@ -27,7 +27,7 @@ const disagrees = (signature) => (signature.declared || []).some((each) => each.
 const showEntries = () => {
   const signatures = (story.signatures || []).map((signature) => element("li", {},
     element("button", { class: "entry", type: "button", "data-key": signature.key, onclick: () => chooseSignature(signature) },
-      signature.key, element("small", {}, (signature.served_by || []).join(", ") || "served by nobody"),
+      soft(signature.key), element("small", {}, (signature.served_by || []).join(", ") || "served by nobody"),
       disagrees(signature) ? element("small", { class: "bad" }, "the copies disagree") : null)));
   byId("signatures").replaceChildren(...(signatures.length ? signatures : [element("li", { class: "hint" }, "none")]));
   const functions = (story.functions || []).map((each) => element("li", {}, functionEntry(each)));
@@ -44,7 +44,7 @@ const functionEntry = (traced) => {
       `${at + 1}. (${(trace.arguments || []).map(argument).join(", ")})`,
       element("small", {}, trace.problem || `returns ${trace.result}`))));
   return element("details", {},
-    element("summary", {}, `${traced.path}${traced.parameters} `, element("small", {}, traces.length ? counted(traces.length, "trace") : "untraced")),
+    element("summary", {}, soft(`${traced.path}${traced.parameters} `), element("small", {}, traces.length ? counted(traces.length, "trace") : "untraced")),
     element("button", { class: "entry", type: "button", "data-path": traced.path, onclick: () => chooseFunction(traced) }, "Show in the graph"),
     element("ol", { class: "traces" }, ...rows));
 };
@@ -92,15 +92,24 @@ const card = ({ number, steps }) => {
   const title = place === "capture" ? (steps.length > 1 ? `${steps.length} captures` : "Capture") : place;
   const parts = steps.map((step) => element("div", { class: "part" },
     step.node_id !== undefined || step.function
-      ? element("button", { class: "link what", type: "button", onclick: () => select(goal(step)) }, indent(step) + step.title)
-      : element("p", { class: "what" }, step.title),
-    step.facts ? element("ul", {}, ...step.facts.map((fact) => element("li", {}, fact))) : null,
-    step.where ? element("p", { class: "where" }, step.where) : null));
-  const made = element("li", { class: "step", style: `--tone: var(--${PLACE_TONES[place] || "bad"})` },
-    element("h3", {}, element("span", { class: "number" }, String(number)), title),
+      ? element("button", { class: "link what", type: "button", onclick: () => select(goal(step)) }, soft(indent(step) + step.title))
+      : element("p", { class: "what" }, soft(step.title)),
+    step.where ? element("p", { class: "where" }, soft(step.where)) : null,
+    step.facts ? facts(step.facts, state.traced !== null || OPEN_PLACES.has(place)) : null));
+  const made = element("li", { class: WIDE_PLACES.has(place) ? "step wide" : "step", style: `--tone: var(--${PLACE_TONES[place] || "bad"})` },
+    element("h3", {}, element("span", { class: "number" }, String(number)), element("span", {}, soft(title))),
     element("div", { class: "scroll", tabindex: steps.length > 2 ? "0" : undefined }, ...parts));
   made.goals = steps.map(goal);
   return made;
+};
+
+// What a reader wants at once is open: what is fed and fetched, and which trace it is.
+const WIDE_PLACES = new Set(["SignatureDef", "capture"]);
+const OPEN_PLACES = new Set(["SignatureDef", "capture", "damage"]);
+const facts = (lines, open) => {
+  const list = element("ul", {}, ...lines.map((line) => element("li", {}, soft(line))));
+  if (lines.length === 1 && lines[0].length < 60) return list;
+  return element("details", open ? { open: "" } : {}, element("summary", {}, "in detail"), list);
 };
 
 const indent = (step) => (step.depth ? `${"\u00a0\u00a0".repeat(step.depth - 1)}calls ` : "");
@@ -122,7 +131,7 @@ const copies = (declared) => {
         : element("td", { class: "none" }, "–");
     })));
   const differences = wrong.flatMap((value) => value.differences.map((each) => element("li", { class: "differ" }, `${value.name}: ${each}`)));
-  return element("details", wrong.length || declared.length <= 12 ? { open: "" } : {},
+  return element("details", wrong.length ? { open: "" } : {},
     element("summary", {}, "Declared more than once: ",
       wrong.length ? element("span", { class: "differ" }, `the copies of ${counted(wrong.length, "value")} disagree`)
         : element("span", { class: "agree" }, "the copies agree")),
@@ -131,11 +140,11 @@ const copies = (declared) => {
       element("tbody", {}, ...rows)));
 };
 
-const pairs = (facts) => element("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+const pairs = (facts) => element("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, soft(value))]));
 const linked = (title, items) => (items.length ? [element("h3", {}, title), element("ul", {}, ...items)] : []);
-const toNode = (id, text) => element("button", { class: "link", type: "button", onclick: () => select({ node: id }) }, text || shortPath(drawn.objects[id].path) || `nodes[${id}]`);
+const toNode = (id, text) => element("button", { class: "link", type: "button", onclick: () => select({ node: id }) }, soft(text || shortPath(drawn.objects[id].path) || `nodes[${id}]`));
 const toFunction = (name) => (functionByName.has(name)
-  ? element("button", { class: "link mono", type: "button", onclick: () => select({ function: name }) }, name) : element("code", {}, name));
+  ? element("button", { class: "link mono", type: "button", onclick: () => select({ function: name }) }, soft(name)) : element("code", {}, soft(name)));
 const referenceItem = (each) => element("li", {},
   each.node !== null && drawn.objects[each.node] ? toNode(each.node, each.what) : each.function ? toFunction(each.function) : each.what,
   " ", element("small", {}, each.does));
@@ -154,9 +163,9 @@ const objectDetails = (id) => {
   if (!object) return [element("p", {}, `There is no node ${id}.`)];
   const [, tone, name] = kindOf(object);
   return [
-    element("h2", {}, shortPath(object.path) || `nodes[${id}]`),
+    element("h2", {}, soft(shortPath(object.path) || `nodes[${id}]`)),
     element("p", { class: "tag", style: `--tone: var(--${tone})` }, dot(object.kind), `${name}, node ${id}`),
-    element("p", { class: "where" }, object.where),
+    element("p", { class: "where" }, soft(object.where)),
     pairs(object.facts),
     ...linked("Functions", object.functions.map((each) => element("li", {}, toFunction(each)))),
     ...linked("Captures", object.captures.map((each) => element("li", {}, toNode(each)))),
@@ -167,9 +176,9 @@ const objectDetails = (id) => {
 };
 
 const functionDetails = (found) => [
-  element("h2", { class: "mono" }, found.name),
+  element("h2", { class: "mono" }, soft(found.name)),
   element("p", { class: "tag", style: "--tone: var(--resource)" }, "FunctionDef"),
-  element("p", { class: "where" }, found.where),
+  element("p", { class: "where" }, soft(found.where)),
   pairs(found.facts),
   ...linked("Calls", found.calls.map((each) => element("li", {}, toFunction(each)))),
   ...linked("Referred to by", found.references.map(referenceItem)),
