@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from trimtab.source.bytes import ByteSource
 
-MAX_PARTS = 500_000
+MAX_PARTS = 150_000
 """How many nodes, functions and objects a SavedModel has in all, before it is taken for a bomb."""
+
+MAX_ENTRIES = 10_000
+"""How many MetaGraphs, signatures, collections and assets it has in all."""
 
 _MAX_NAME = 64 << 10
 
@@ -106,9 +109,10 @@ def looks_like_saved_model(source: ByteSource) -> bool:
 
 class _Walk:
     def __init__(self, source: ByteSource) -> None:
-        self._wire = Wire(source, max_fields=8 * MAX_PARTS)
+        self._wire = Wire(source, max_fields=4 * MAX_PARTS)
         self._name = source.name
         self._parts_left = MAX_PARTS
+        self._entries_left = MAX_ENTRIES
 
     def saved_model(self) -> SavedModelIndex:
         version = 0
@@ -117,7 +121,7 @@ class _Walk:
             if field_.number == 1 and field_.wire_type == VARINT:
                 version = field_.value
             elif field_.number == 2:
-                meta_graphs.append(self._meta_graph(self._span(field_)))
+                meta_graphs.append(self._meta_graph(self._entry(field_)))
         if not meta_graphs:
             raise ArtifactError(where=self._name, expected="a SavedModel with at least one MetaGraph", got="none")
         return SavedModelIndex(version, tuple(meta_graphs))
@@ -134,11 +138,11 @@ class _Walk:
                 case 3:
                     index.saver_def = self._once(index.saver_def, field_, "saver_def")
                 case 4:
-                    index.collection_def[self._key(field_)] = self._span(field_)
+                    index.collection_def[self._key(field_)] = self._entry(field_)
                 case 5:
-                    index.signature_def[self._key(field_)] = self._span(field_)
+                    index.signature_def[self._key(field_)] = self._entry(field_)
                 case 6:
-                    index.asset_file_def.append(self._part(field_))
+                    index.asset_file_def.append(self._entry(field_))
                 case 7:
                     index.object_graph_def = self._once(index.object_graph_def, field_, "object_graph_def")
                     self._objects(index, index.object_graph_def)
@@ -176,15 +180,26 @@ class _Walk:
         return ""
 
     def _part(self, field_: WireField) -> Span:
+        """One of the things that a model has very many of."""
         self._parts_left -= 1
         if self._parts_left < 0:
-            raise ArtifactError(
-                where=f"{self._name} at offset {field_.at}",
-                expected=f"at most {MAX_PARTS} nodes, functions and objects",
-                got="more",
-                hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
-            )
+            raise self._too_many(field_, f"at most {MAX_PARTS} nodes, functions and objects")
         return self._span(field_)
+
+    def _entry(self, field_: WireField) -> Span:
+        """One of the things that a model has few of."""
+        self._entries_left -= 1
+        if self._entries_left < 0:
+            raise self._too_many(field_, f"at most {MAX_ENTRIES} MetaGraphs, signatures, collections and assets")
+        return self._span(field_)
+
+    def _too_many(self, field_: WireField, expected: str) -> ArtifactError:
+        return ArtifactError(
+            where=f"{self._name} at offset {field_.at}",
+            expected=expected,
+            got="more",
+            hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
+        )
 
     def _once(self, before: Span | None, field_: WireField, name: str) -> Span:
         if before is not None:

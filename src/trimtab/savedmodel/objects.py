@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 << 20
 
+MAX_TRACES = 10_000
+"""How many traces the functions of a graph list in all."""
+
+MAX_PATHS = 32 << 20
+"""How many characters the paths of all nodes have."""
+
 _KIND_OF = {field.number: field.name for field in SCHEMA.messages["SavedObject"] if field.name in KINDS}
 _FUNCTION = next(number for number, kind in _KIND_OF.items() if kind == "function")
 
@@ -44,6 +50,7 @@ class ObjectGraph:
                 got=str(span.end - span.start),
             )
         data = source.read(span.start, span.end - span.start)
+        self._where = f"{source.name}: object_graph_def"
         self.nodes = Nodes(data, index, span.start, f"{source.name}: nodes")
         self.concrete_functions = ConcreteFunctions(data, index, span.start, f"{source.name}: concrete_functions")
 
@@ -70,10 +77,14 @@ class ObjectGraph:
         """
         paths = {0: "root"} if self.nodes else {}
         waiting = deque(paths)
+        left = MAX_PATHS
         while waiting:
             node_id = waiting.popleft()
             for name, child in self.children[node_id].items():
                 if child not in paths and 0 <= child < len(self.nodes):
+                    left -= len(paths[node_id]) + len(name)
+                    if left < 0:
+                        raise self._too_many(f"object paths of at most {MAX_PATHS} characters")
                     paths[child] = f"{paths[node_id]}.{name}"
                     waiting.append(child)
         return paths
@@ -102,7 +113,22 @@ class ObjectGraph:
 
     @cached_property
     def _outlines(self) -> list[Outline]:
-        return [self.nodes.outline(node_id) for node_id in range(len(self.nodes))]
+        outlines = []
+        left = MAX_TRACES
+        for node_id in range(len(self.nodes)):
+            outlines.append(self.nodes.outline(node_id))
+            left -= len(outlines[-1].traces)
+            if left < 0:
+                raise self._too_many(f"at most {MAX_TRACES} traces")
+        return outlines
+
+    def _too_many(self, expected: str) -> ArtifactError:
+        return ArtifactError(
+            where=self._where,
+            expected=expected,
+            got="more",
+            hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
+        )
 
 
 class Nodes(Sequence[SavedObject]):

@@ -44,6 +44,10 @@ class ByteSource(ABC):
             )
         return self._read(offset, length)
 
+    def window(self, offset: int, length: int) -> tuple[int, bytes]:
+        """Where a run of bytes begins, and the bytes: `length` from `offset`, and around them what is at hand."""
+        return offset, self.read(offset, length)
+
     def head(self, length: int) -> bytes:
         """The first `length` bytes, or all where there are fewer."""
         return self.read(0, min(length, self.size))
@@ -75,6 +79,11 @@ class MemorySource(ByteSource):
         self.reads += 1
         self.bytes_read += length
         return self._data[offset : offset + length]
+
+    def window(self, offset: int, length: int) -> tuple[int, bytes]:
+        """All of the bytes."""
+        self.read(offset, length)
+        return 0, self._data
 
 
 _SMALLEST_WINDOW = 4 << 10
@@ -124,6 +133,14 @@ class LocalFile(ByteSource):
         data = self._fetch(offset, min(self._window_length, self.size - offset))
         self._windows = [(offset, data), *self._windows[: _KEPT_WINDOWS - 1]]
         return data[:length]
+
+    def window(self, offset: int, length: int) -> tuple[int, bytes]:
+        """The window of the file that holds these bytes."""
+        data = self.read(offset, length)
+        for start, window in self._windows:
+            if start <= offset and offset + length <= start + len(window):
+                return start, window
+        return offset, data
 
     def _fetch(self, offset: int, length: int) -> bytes:
         parts = []

@@ -25,6 +25,7 @@ MAX_TEXT_BYTES = 16 << 20
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 _LONGEST_VARINT = 10
+_LONGEST_HEAD = 2 * _LONGEST_VARINT
 
 
 class WireField(NamedTuple):
@@ -48,14 +49,47 @@ class Wire:
         self.source = source
         self._fields_left = max_fields
         self._text_left = MAX_TEXT_BYTES
+        self._window_start = 0
+        self._window = b""
 
     def fields(self, start: int, end: int) -> Iterator[WireField]:
         """The fields of the message that lies in `start` to `end`, in order. ArtifactError where it is malformed."""
-        position = start
-        while position < end:
-            field = self._field(position, end)
-            yield field
-            position = field.end
+        at = start
+        while at < end:
+            self._fields_left -= 1
+            if self._fields_left < 0:
+                raise self._exhausted(at, "a message of a sane number of fields")
+            # Tag, then value or length: both are inside the next 20 bytes.
+            here = at - self._window_start
+            if here < 0 or here + _LONGEST_HEAD > len(self._window):
+                self._window_start, self._window = self.source.window(at, min(_LONGEST_HEAD, end - at))
+                here = at - self._window_start
+            window, base = self._window, self._window_start
+            last = min(len(window), end - base)
+            tag, here = (window[here], here + 1) if window[here] < 0x80 else self._varint(here, last, at)
+            wire_type = tag & 7
+            if tag < 8 or tag > 0xFFFFFFFF:
+                raise self._malformed(at, "a field's tag", f"{tag:#x}")
+            if wire_type in (VARINT, BYTES):
+                begin = base + here
+                if here < last and window[here] < 0x80:
+                    value, here = window[here], here + 1
+                else:
+                    value, here = self._varint(here, last, at)
+                stop = base + here
+                if wire_type == BYTES:
+                    begin, stop = stop, stop + value
+            elif wire_type in (FIXED64, FIXED32):
+                begin, value = base + here, 8 if wire_type == FIXED64 else 4
+                stop = begin + value
+            else:
+                raise self._malformed(at, "a varint, fixed or length-delimited field", f"wire type {wire_type}")
+            if stop > end:
+                raise self._malformed(at, f"field {tag >> 3} of {value} bytes", f"the end after {end - begin}")
+            if wire_type in (FIXED64, FIXED32):
+                value = int.from_bytes(self.source.read(begin, value), "little")
+            yield WireField(tag >> 3, wire_type, at, begin, stop, value)
+            at = stop
 
     def content(self, field: WireField, *, limit: int) -> bytes:
         """The bytes of a length-delimited field. ArtifactError when it is another kind or longer than `limit`."""
@@ -63,6 +97,9 @@ class Wire:
             raise self._malformed(field.at, "a length-delimited field", f"wire type {field.wire_type}")
         if field.end - field.start > limit:
             raise self._malformed(field.at, f"at most {limit} bytes", str(field.end - field.start))
+        begin, end = field.start - self._window_start, field.end - self._window_start
+        if begin >= 0 and end <= len(self._window):
+            return self._window[begin:end]
         return self.source.read(field.start, field.end - field.start)
 
     def text(self, field: WireField, *, limit: int) -> str:
@@ -76,41 +113,11 @@ class Wire:
         except UnicodeDecodeError:
             raise self._malformed(field.at, "text in UTF-8", repr(data[:80])) from None
 
-    def _field(self, at: int, end: int) -> WireField:
-        self._fields_left -= 1
-        if self._fields_left < 0:
-            raise self._exhausted(at, "a message of a sane number of fields")
-        # Tag, then value or length: both are inside the next 20 bytes.
-        window = self.source.read(at, min(2 * _LONGEST_VARINT, end - at))
-        tag, used = (window[0], 1) if window[0] < 0x80 else self._varint(window, 0, at)
-        number, wire_type = tag >> 3, tag & 7
-        if not number or tag > 0xFFFFFFFF:
-            raise self._malformed(at, "a field's tag", f"{tag:#x}")
-        start = at + used
-        if wire_type == VARINT:
-            value, used = self._varint(window, used, at)
-            return WireField(number, wire_type, at, start, at + used, value)
-        if wire_type == BYTES:
-            value, used = self._varint(window, used, at)
-            start = at + used
-            if start + value <= end:
-                return WireField(number, BYTES, at, start, start + value, value)
-        elif wire_type in (FIXED64, FIXED32):
-            value = 8 if wire_type == FIXED64 else 4
-        else:
-            raise self._malformed(at, "a varint, fixed or length-delimited field", f"wire type {wire_type}")
-        if start + value > end:
-            raise self._malformed(at, f"field {number} of {value} bytes", f"the end after {end - start}")
-        number_read = int.from_bytes(self.source.read(start, value), "little")
-        return WireField(number, wire_type, at, start, start + value, number_read)
-
-    def _varint(self, window: bytes, position: int, at: int) -> tuple[int, int]:
+    def _varint(self, position: int, last: int, at: int) -> tuple[int, int]:
         """The number at `position` of the window, truncated to 64 bits as protobuf does, and the position after it."""
-        if position < len(window) and window[position] < 0x80:
-            return window[position], position + 1
         value = 0
-        for index in range(position, min(position + _LONGEST_VARINT, len(window))):
-            byte = window[index]
+        for index in range(position, min(position + _LONGEST_VARINT, last)):
+            byte = self._window[index]
             value |= (byte & 0x7F) << (7 * (index - position))
             if byte < 0x80:
                 return value & 0xFFFFFFFFFFFFFFFF, index + 1
