@@ -130,7 +130,7 @@ class _Any:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]  # it is compared, never kept
+    __hash__ = object.__hash__
 
 
 ANY = _Any()

@@ -45,6 +45,8 @@ class Examples(Struct, frozen=True):
 
     def notes(self, where: str) -> list[str]:
         """What a reader of the features should know, in a sentence that begins with the input's place."""
+        if "?" in self.others and not self.features:
+            return [f"{where}: examples are parsed under keys that cannot be found, so the features are not known"]
         if not self.features or not self.others:
             return []
         readers = ", ".join("what cannot be followed" if each == "?" else each for each in self.others)
