@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -257,6 +256,8 @@ def find_function(meta_graph: MetaGraph, path: str) -> PolymorphicFunction:
     for function in functions.values():
         if function.node_id == node_id:
             return function
+    import difflib  # only for who mistypes
+
     near = difflib.get_close_matches(short, functions, n=3) or list(functions)[:10]
     raise ArtifactError(
         "no polymorphic function has this path",
@@ -272,6 +273,8 @@ def concrete_function(meta_graph: MetaGraph, name: str) -> ConcreteFunction:
     objects = meta_graph.object_graph_def
     if name in meta_graph.library or (objects is not None and name in objects.concrete_functions):
         return ConcreteFunction(meta_graph, name)
+    import difflib  # only for who mistypes
+
     near = difflib.get_close_matches(name, list(meta_graph.library), n=3)
     raise ArtifactError(
         "no function has this name",
