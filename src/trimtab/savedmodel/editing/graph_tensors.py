@@ -1,10 +1,10 @@
 """Which tensor of the graph stands for an object of the model, so that TF1 and C++ can feed it to a function.
 
-The object graph and the graph say nothing of each other outright, but each kind of object leaves a trace: a variable
-the handle that its value is restored into, a constant its node, an asset the variable that holds its path. Of anything
-else it is what an existing call of a function is given, and of a table the op that has its name. Calls come second
-because some mislead: those of initializers assign an asset's path anew, and Keras 3 models saved by
-`tf.saved_model.save` feed their signatures with handles that nothing initializes.
+The object graph and the graph say nothing of each other outright. First in trust is what an existing call of a function
+is given, then what each kind of object leaves in the graph: a variable the handle that its value is restored into, a
+constant its node, an asset the variable that holds its path, a table the op that has its name. But some calls mislead:
+those of initializers assign an asset's path anew, and Keras 3 models saved by `tf.saved_model.save` feed their
+signatures with handles that nothing restores.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class GraphTensors:
                 got=str(node_id),
             )
         found = (
-            self._restored.get(node_id)
+            self._variable(node_id)
             or self._stored(node_id)
             or self._fed.get(node_id)
             or self._created(self._draft.objects[node_id])
@@ -78,6 +78,11 @@ class GraphTensors:
                 if arguments == len(given):
                     found |= dict(zip(bound, given[-len(bound) :], strict=True))
         return found
+
+    def _variable(self, node_id: int) -> str | None:
+        """The handle of a variable: the one in use, if its value is restored, or else one that is."""
+        fed = self._fed.get(node_id)
+        return fed if fed in self._restored.values() else self._restored.get(node_id)
 
     def _stored(self, node_id: int) -> str | None:
         """The tensor of a constant or an asset."""

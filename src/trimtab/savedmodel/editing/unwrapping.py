@@ -63,7 +63,7 @@ def _flattened(draft: Draft, whole: Wrapper) -> Wrapper | None:
     positions = []
     for argument in function.signature.output_arg:
         position = _position(function.ret[argument.name], nodes, calls[0].name)
-        if position is None:
+        if position is None or position >= len(calls[0].attr["Tout"].list.type):
             return None
         positions.append(position)
     outputs = []
@@ -78,7 +78,7 @@ def _position(reference: str, nodes: dict[str, Any], call: str) -> int | None:
     """Which result of the call the tensor is, through identities."""
     for _ in range(len(nodes)):
         name, _, position = reference.partition(":output:")
-        if name == call and position.isdecimal():
+        if name == call and position.isdecimal() and len(position) < 10:
             return int(position)
         if name not in nodes or nodes[name].op != "Identity" or not nodes[name].input:
             return None
