@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from trimtab.cli.edit_values import check_dtypes, json_value, pairs, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,14 +136,14 @@ def add_signature(
     return AddSignature(
         key=key,
         source=source,
-        rename=_pairs(rename),
+        rename=pairs(rename),
         drop=tuple(drop),
-        bind={name: _value(text) for name, text in _pairs(bind).items()},
-        widen={name: _shape(text, dict(_pairs(rename)).get(name, name)) for name, text in _pairs(widen).items()},
-        rename_outputs=_pairs(rename_output),
+        bind={name: json_value(text) for name, text in pairs(bind).items()},
+        widen={name: shape_of(text, dict(pairs(rename)).get(name, name)) for name, text in pairs(widen).items()},
+        rename_outputs=pairs(rename_output),
         outputs=None if outputs is None else tuple(outputs.split(",")),
-        inputs=_pairs(inputs),
-        fetches=_pairs(fetches),
+        inputs=pairs(inputs),
+        fetches=pairs(fetches),
     )
 
 
@@ -158,7 +159,7 @@ def rename_inputs(key: str, names: Sequence[str]) -> Step:
     """
     from trimtab.savedmodel.editing.steps_expose import RenameInputs
 
-    return RenameInputs(key, _pairs(names))
+    return RenameInputs(key, pairs(names))
 
 
 @_command("rename-outputs")
@@ -173,7 +174,7 @@ def rename_outputs(key: str, names: Sequence[str]) -> Step:
     """
     from trimtab.savedmodel.editing.steps_expose import RenameOutputs
 
-    return RenameOutputs(key, _pairs(names))
+    return RenameOutputs(key, pairs(names))
 
 
 @_command("drop-inputs")
@@ -203,8 +204,8 @@ def bind_input(key: str, value: str) -> Step:
     """
     from trimtab.savedmodel.editing.steps_expose import BindInput
 
-    ((name, text),) = _pairs([value]).items()
-    return BindInput(key, name, _value(text))
+    ((name, text),) = pairs([value]).items()
+    return BindInput(key, name, json_value(text))
 
 
 @_command("subset-outputs")
@@ -236,8 +237,8 @@ def widen(key: str, shape: str) -> Step:
     """
     from trimtab.savedmodel.editing.steps_expose import Widen
 
-    ((name, text),) = _pairs([shape]).items()
-    return Widen(key, name, _shape(text, name))
+    ((name, text),) = pairs([shape]).items()
+    return Widen(key, name, shape_of(text, name))
 
 
 @_command("alias")
@@ -324,7 +325,7 @@ def _run(
 
     with open_model(directory, tags=None if tags is None else tags.split(",")) as editor:
         plan = editor.add(*steps).plan()
-        _check_dtypes(plan)
+        check_dtypes(plan)
         written = None
         if not dry_run:
             written = write_saved_model(editor.saved_model, editor.meta_graph, plan.changes, output, link=link)
@@ -366,66 +367,3 @@ def _print_json(plan: Plan, written: Written | None) -> None:
     told["dry_run"] = written is None
     told["written"] = None if written is None else msgspec.to_builtins(written)
     click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
-
-
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    """`old=new` as an entry of a dict."""
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name or not value:
-            raise click.UsageError(f"{text!r} is not of the form NAME=VALUE.")
-        if name in pairs:
-            raise click.UsageError(f"{name!r} is given twice.")
-        pairs[name] = value
-    return pairs
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise click.UsageError(f"{text!r} is not JSON. Text wants its quotes: '\"{text}\"'.") from None
-
-
-def _shape(text: str, name: str) -> tuple[int | None, ...] | None:
-    """`float32[?,2]`, with or without the dtype; a dtype is noted, to be held against the input `name` later."""
-    dtype, bracket, sizes = text.partition("[")
-    inside = sizes.removesuffix("]").strip()
-    if not bracket or not sizes.endswith("]"):
-        raise click.UsageError(f"{text!r} is not a shape such as 'float32[?,2]'.")
-    if dtype.strip():
-        click.get_current_context().meta.setdefault(_DTYPES, {})[name] = dtype.strip()
-    if inside == "...":
-        return None
-    shape: list[int | None] = []
-    for size in inside.split(",") if inside else []:
-        unknown = size.strip() in ("?", "None", "-1")
-        if not unknown and not (size.strip().isdecimal() and len(size.strip()) < 16):
-            raise click.UsageError(f"{size.strip()!r} is not a size: a number, or ? for any.")
-        shape.append(None if unknown else int(size))
-    return tuple(shape)
-
-
-_DTYPES = "trimtab.cli.edit.dtypes"
-
-
-def _check_dtypes(plan: Plan) -> None:
-    """ArtifactError where the dtype that was written before a shape is not the input's."""
-    from trimtab.errors import ArtifactError
-    from trimtab.savedmodel.dtypes import dtype_name
-    from trimtab.savedmodel.graph_protos import SignatureDef
-    from trimtab.savedmodel.message import decode
-
-    for change in plan.changes:
-        if change.place != "signature_def" or change.after is None:
-            continue
-        inputs = decode(SignatureDef, change.after, f"signature_def[{change.key!r}]").inputs
-        for name, dtype in click.get_current_context().meta.get(_DTYPES, {}).items():
-            if name in inputs and dtype_name(inputs[name].dtype) != dtype:
-                raise ArtifactError(
-                    "an edit does not change dtypes",
-                    where=f"signature {change.key!r}, input {name!r}",
-                    expected=f"its own dtype {dtype_name(inputs[name].dtype)}",
-                    got=dtype,
-                )
