@@ -116,6 +116,28 @@ def test_a_call_that_does_not_bind_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("value", "error", "stage"),
+    [
+        ([[1.0]], "ValueError", "match"),
+        ([None], "ValueError", "match"),
+        (None, "ValueError", "match"),
+        ({"a": 1.0}, "TypeError", "trial"),
+        ([1, "a"], "TypeError", "trial"),
+        ([None, 1], "TypeError", "trial"),
+        (object(), "TypeError", "trial"),
+    ],
+)
+def test_a_trial_with_a_composite_raises_where_tensorflow_finds_no_spec(
+    corpus: Path, value: Any, error: str, stage: str
+) -> None:
+    """`r` takes ragged tensors; of anything else TensorFlow makes a spec, before it says that it does not fit."""
+    said = savedmodel.load(corpus / "savedmodel" / "composites" / "model").function("r").dispatch(value)
+    assert said.refusal is not None
+    assert (said.refusal.tensorflow, said.refusal.stage) == (error, stage)
+    assert (said.trials[-1].raised is not None) == (stage == "trial")
+
+
+@pytest.mark.parametrize(
     ("kwargs", "error"),
     [
         ({"x": np.float32(1)}, None),

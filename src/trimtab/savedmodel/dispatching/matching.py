@@ -308,7 +308,7 @@ def _sort(spec: TensorSpec | RaggedTensorSpec | SparseTensorSpec) -> tuple[objec
 
 def _check_converts(value: Value) -> None:
     """Raise where TensorFlow finds no type spec for a value: it is no tensor and none can be made of it."""
-    if value is None or isinstance(value, DTypeLiteral | OtherTypeSpec):
+    if _is_none(value) or isinstance(value, DTypeLiteral | OtherTypeSpec):
         return
     try:
         graph_tensor(value)
@@ -317,6 +317,11 @@ def _check_converts(value: Value) -> None:
             raise
         text = f"Could not build a TypeSpec for {value_text(value)} of unsupported type {type(value)}."
         raise Raises("TypeError", text) from None
+
+
+def _is_none(value: Value) -> bool:
+    """None has a spec of its own, and so has a list of nothing else."""
+    return value is None or (isinstance(value, list) and bool(value) and all(map(_is_none, value)))
 
 
 def _literal(expected: Structure) -> str:
