@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab import savedmodel
+from trimtab.savedmodel.examples import Body, examples
 from trimtab.savedmodel.flow import Dependencies, Flow, dependencies, unused_arguments
 from trimtab.savedmodel.graph import Library
 from trimtab.savedmodel.index import Span
@@ -225,6 +226,19 @@ def test_calls_nested_deep_are_followed_without_recursion() -> None:
     deep = {f"f{at}": Function("a b", [call("c", f"f{at + 1}", "a", "b")], ["c:output:0"]) for at in range(3000)}
     found = Flow(library(**deep, f3000=FIRST_OF_TWO)).function("f0")
     assert found.outputs == (frozenset({0}),)
+
+
+def test_calls_that_multiply_are_worked_out_once() -> None:
+    """Sixty functions that each call the next one twice: 2**60 paths."""
+    twice = {
+        f"f{at}": Function(
+            "s", [call("a", f"f{at + 1}", "s"), call("b", f"f{at + 1}", "s")], ["a:output:0", "b:output:0"]
+        )
+        for at in range(60)
+    }
+    functions = library(**twice, f60=Function("s", [], ["s", "s"]))
+    assert Flow(functions).function("f0").outputs == (frozenset({0}),) * 2
+    assert "?" in examples(functions, Body.of(functions["f0"]), ["s"]).others
 
 
 def test_functions_too_large_to_follow_are_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

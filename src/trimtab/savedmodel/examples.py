@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_CALLS = 2000
 """How many calls one input is followed into."""
 
-MAX_STEPS = 200_000
+MAX_STEPS = 50_000
 """How many nodes one input is followed through."""
 
 MAX_DEPTH = 64
