@@ -16,6 +16,7 @@ from trimtab.errors import TrimtabError
 from trimtab.savedmodel.messages import classes, serialize
 from trimtab.savedmodel.touring import Tour, tour
 from trimtab.savedmodel.touring.agreement import plain
+from trimtab.savedmodel.touring.chain import MAX_CALLEES
 from trimtab.savedmodel.touring.outline import MAX_LINE, Branch
 from trimtab.savedmodel.touring.telling import MANY_FUNCTIONS, MANY_SIGNATURES, MAX_NAMED
 from trimtab.source.bytes import MemorySource
@@ -209,6 +210,37 @@ def test_swapped_feeds_are_told_by_their_positions(corpus: Path) -> None:
 )
 def test_what_is_missing_is_told_and_not_raised(corpus: Path, change: Callable[[Any], object], told: str) -> None:
     assert told in str(changed(corpus, "example", change).tour())
+
+
+def test_damage_in_one_place_does_not_end_the_chain(corpus: Path) -> None:
+    def unstructured(graph: Any) -> None:
+        graph.object_graph_def.concrete_functions[WRAPPER].ClearField("canonicalized_input_signature")
+
+    (signature,) = changed(corpus, "example", unstructured).tour().meta_graphs[0].signatures
+    places = [step.place for step in signature.steps]
+    assert places[3] == "damage"
+    assert places[4:] == ["FunctionDef", "FunctionDef", "SavedFunction", "capture"]
+    assert "changed.pb" not in signature.steps[3].where + signature.steps[3].title
+
+
+def test_calls_that_never_end_are_cut_and_counted() -> None:
+    proto = classes()["SavedModel"](saved_model_schema_version=1)
+    graph = proto.meta_graphs.add()
+    for number in range(1000):
+        function = graph.graph_def.library.function.add()
+        function.signature.name = f"f_{number}"
+        for ahead in (1, 2, -number):
+            call = function.node_def.add(name=f"call{ahead}", op="PartitionedCall")
+            call.attr["f"].func.name = f"f_{number + ahead}"
+    nodes = graph.object_graph_def.nodes
+    nodes.add().children.add(node_id=1, local_name="signatures")
+    nodes.add().children.add(node_id=2, local_name="key")
+    nodes.add().bare_concrete_function.concrete_function_name = "f_0"
+    model = savedmodel.SavedModel(MemorySource(serialize(proto), "calls.pb"))
+    (signature,) = model.tour().meta_graphs[0].signatures
+    followed = [step for step in signature.steps if step.place == "FunctionDef"]
+    assert len(followed) == MAX_CALLEES
+    assert "more functions below are not followed" in followed[-1].title
 
 
 def test_captures_of_every_kind_are_told_with_their_object_paths(corpus: Path) -> None:

@@ -11,7 +11,7 @@ from trimtab.savedmodel.function_spec import CallSpec, call_spec
 from trimtab.savedmodel.model import INIT_OPS
 from trimtab.savedmodel.object_protos import SavedFunction
 from trimtab.savedmodel.structure import structure
-from trimtab.savedmodel.twins import forwarded, twins
+from trimtab.savedmodel.twins import MAX_DEPTH, forwarded, twins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,8 +175,10 @@ class ServedSignature:
     def forwards(self) -> tuple[str, ...]:
         """The callee, and below it what it does nothing but call, as in a model that was loaded and saved again."""
         found = [] if self.callee is None else [self.callee]
-        while found and (next_one := forwarded(self.meta_graph.library, found[-1])) and next_one not in found:
-            found.append(next_one)
+        while 0 < len(found) < MAX_DEPTH and (below := forwarded(self.meta_graph.library, found[-1])):
+            if below in found:
+                break
+            found.append(below)
         return tuple(found)
 
     @cached_property

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 """How deep calls nest that are compared."""
 
+MAX_BYTES = 16 << 20
+"""How much of the library is compared for one function; what lies beyond is not looked at."""
+
 
 def twins(library: Mapping[str, FunctionDef], name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """Those of `candidates` whose body is that of the function `name`, the function itself first when it is one.
@@ -59,6 +62,7 @@ class _Comparison:
     def __init__(self, library: Mapping[str, FunctionDef]) -> None:
         self._library = library
         self._known: dict[tuple[str, str], bool] = {}
+        self._left = MAX_BYTES
 
     def equal(self, one: str, other: str, depth: int) -> bool:
         if one == other:
@@ -71,6 +75,9 @@ class _Comparison:
         return self._known[one, other]
 
     def _same(self, one: FunctionDef, other: FunctionDef, depth: int) -> bool:
+        self._left -= other.size
+        if self._left < 0:
+            return False
         if _types(one.signature) != _types(other.signature) or len(one.node_def) != len(other.node_def):
             return False
         if _shapes(one) != _shapes(other):

@@ -16,17 +16,18 @@ from trimtab.savedmodel.touring.wording import (
     argument_type,
     arguments,
     count,
+    damage,
     in_words,
     tensor_info_names,
     tensor_info_type,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trimtab.savedmodel.graph import FunctionDef, NodeDef
     from trimtab.savedmodel.graph_protos import SignatureDef, TensorInfo
-    from trimtab.savedmodel.links import ConcreteFunction, ServedSignature
+    from trimtab.savedmodel.links import ServedSignature
     from trimtab.savedmodel.model import MetaGraph
     from trimtab.savedmodel.touring.places import Places
     from trimtab.savedmodel.touring.story import CapturedValue, Declared
@@ -54,50 +55,53 @@ class Chain:
         return SignatureTour(signature.key, _served_by(signature), inputs, outputs, told=False)
 
     def tour(self, signature: ServedSignature) -> SignatureTour:
-        """The whole chain. A part that contradicts the protos' own rules ends it, with the reason as its last step."""
+        """The whole chain. A part that contradicts the protos' own rules is told as a step of its own, `damage`."""
         steps: list[Step] = []
-        traces: tuple[TraceReference, ...] = ()
-        captured: tuple[CapturedValue, ...] = ()
-        declared: tuple[Declared, ...] = ()
-        try:
-            for step in self._steps(signature):
-                steps.append(step)  # noqa: PERF402 - what was told before an error is kept
-            traces = self._traces(signature)
-            if signature.wrapper is not None:
-                captured = tuple(captured_value(each, self._places) for each in signature.wrapper.captures)
-            from trimtab.savedmodel.touring.agreement import declared_values
-
-            declared = declared_values(signature, self._places, self._graph_call(signature))
-        except ArtifactError as error:
-            steps.append(Step("damage", error.where, str(error)))
+        for part in (self._session_steps, self._object_steps, self._structure, self._calls, self._trace_steps):
+            steps += self._told(part, signature)
+        captured = self._captured(signature)
         summary = self.summary(signature)
         return SignatureTour(
             summary.key,
             summary.served_by,
             summary.inputs,
             summary.outputs,
-            steps=tuple(steps),
-            traces=traces,
+            steps=(*steps, *map(_capture_step, captured)),
+            traces=self._traces(signature),
             captures=captured,
-            declared=declared,
+            declared=self._declared(signature),
         )
 
-    def _steps(self, signature: ServedSignature) -> Iterator[Step]:
+    def _told(self, part: Callable[[ServedSignature], Iterator[Step]], signature: ServedSignature) -> Iterator[Step]:
+        """The steps of one part, up to where it is damaged."""
+        try:
+            yield from part(signature)
+        except ArtifactError as error:
+            where = error.where.removeprefix(f"{self._meta_graph.source.name}: ")
+            yield Step("damage", where, damage(error))
+
+    def _captured(self, signature: ServedSignature) -> tuple[CapturedValue, ...]:
+        try:
+            found = signature.wrapper.captures if signature.wrapper is not None else ()
+        except ArtifactError:  # the part that tells the arguments says so
+            return ()
+        return tuple(captured_value(each, self._places) for each in found)
+
+    def _declared(self, signature: ServedSignature) -> tuple[Declared, ...]:
+        from trimtab.savedmodel.touring.agreement import declared_values
+
+        try:
+            return tuple(declared_values(signature, self._places, self._graph_call(signature)))
+        except ArtifactError:  # the parts that tell the copies say so
+            return ()
+
+    def _session_steps(self, signature: ServedSignature) -> Iterator[Step]:
+        """What TF1 and C++ see."""
         definition = signature.signature_def
         if definition is not None:
             yield self._signature_def(signature.key, definition)
             if not self._meta_graph.is_tf2:
                 yield from self._graph_ends(definition)
-        if signature.node_id is None:
-            return
-        yield from self._object_steps(signature)
-        wrapper = signature.wrapper
-        if wrapper is None:
-            return
-        yield self._concrete_function(wrapper)
-        yield from self._calls(wrapper.name)
-        yield from self._trace_steps(signature)
-        yield from self._captures(wrapper)
 
     def _signature_def(self, key: str, definition: SignatureDef) -> Step:
         facts = []
@@ -169,11 +173,15 @@ class Chain:
             function=bare.concrete_function_name,
         )
 
-    def _concrete_function(self, wrapper: ConcreteFunction) -> Step:
+    def _structure(self, signature: ServedSignature) -> Iterator[Step]:
+        wrapper = signature.wrapper
+        if wrapper is None:
+            return
         where = self._places.concrete_function(wrapper.name)
         saved = wrapper.saved
         if saved is None:
-            return Step("SavedConcreteFunction", where, "missing: TF2 cannot load the model", function=wrapper.name)
+            yield Step("SavedConcreteFunction", where, "missing: TF2 cannot load the model", function=wrapper.name)
+            return
         positional, by_keyword = wrapper.arguments
         taken = [
             *map(in_words, positional),
@@ -185,13 +193,14 @@ class Chain:
             f"returns {in_words(wrapper.outputs)}",
             f"bound inputs: {'nodes ' if saved.bound_inputs else ''}{bound}",
         )
-        return Step(
+        yield Step(
             "SavedConcreteFunction", where, "structured arguments, results and captures", facts, function=wrapper.name
         )
 
-    def _calls(self, wrapper: str) -> Iterator[Step]:
+    def _calls(self, signature: ServedSignature) -> Iterator[Step]:
         """The wrapper's FunctionDef and those that it calls, depth first, each once."""
-        waiting = [(wrapper, 0)]
+        wrapper = signature.wrapper.name if signature.wrapper is not None else ""
+        waiting = [(wrapper, 0)] if signature.wrapper is not None else []
         seen = {wrapper}
         told = 0
         while waiting:
@@ -223,6 +232,10 @@ class Chain:
         return Step("FunctionDef", where, f"{definition.name} ({what})", tuple(facts), depth, function=definition.name)
 
     def _traces(self, signature: ServedSignature) -> tuple[TraceReference, ...]:
+        try:
+            found = signature.traces
+        except ArtifactError:  # the part that tells them says so
+            return ()
         return tuple(
             TraceReference(
                 function.path,
@@ -230,10 +243,12 @@ class Chain:
                 function.trace_names[position],
                 twin=function.trace_names[position] not in signature.forwards,
             )
-            for function, position in signature.traces
+            for function, position in found
         )
 
     def _trace_steps(self, signature: ServedSignature) -> Iterator[Step]:
+        if signature.wrapper is None:
+            return
         found = signature.traces
         if not found:
             yield self._unregistered(signature)
@@ -300,21 +315,6 @@ class Chain:
         objects = self._meta_graph.object_graph_def
         return objects.paths.get(node_id, f"nodes[{node_id}]").removeprefix("root.") if objects else ""
 
-    def _captures(self, wrapper: ConcreteFunction) -> Iterator[Step]:
-        for capture in wrapper.captures:
-            held = captured_value(capture, self._places)
-            title = (
-                f"{held.path or 'an object that no path reaches'}: {held.kind or 'missing node'} {held.type}".strip()
-            )
-            named = f' "{held.name}"' if held.name else ""
-            yield Step(
-                "capture",
-                held.where,
-                title + named,
-                (f"fed to argument {capture.argument or '(none)'}, number {capture.position}",),
-                node_id=held.node_id,
-            )
-
     def _graph_call(self, signature: ServedSignature) -> NodeDef | None:
         """The node of the graph by which TF1 runs the signature: the one that makes what is fetched."""
         definition = signature.signature_def
@@ -328,13 +328,27 @@ class Chain:
         return None
 
 
+def _capture_step(held: CapturedValue) -> Step:
+    title = f"{held.path or 'an object that no path reaches'}: {held.kind or 'missing node'} {held.type}".strip()
+    named = f' "{held.name}"' if held.name else ""
+    fact = f'fed to the argument "{held.argument}", number {held.position}'
+    return Step("capture", held.where, title + named, (fact,), node_id=held.node_id)
+
+
 def _served_by(signature: ServedSignature) -> tuple[str, ...]:
     loaders = (("TF2", signature.bare is not None), ("TF1 and C++", signature.signature_def is not None))
     return tuple(loader for loader, serves in loaders if serves)
 
 
 def _values(infos: dict[str, TensorInfo]) -> tuple[Value, ...]:
-    return tuple(Value(name, tensor_info_type(info)) for name, info in sorted(infos.items()))
+    return tuple(Value(name, _type(info)) for name, info in sorted(infos.items()))
+
+
+def _type(info: TensorInfo) -> str:
+    try:
+        return tensor_info_type(info)
+    except ArtifactError as error:
+        return f"damaged: {damage(error)}"
 
 
 def _wrapper_values(signature: ServedSignature) -> tuple[tuple[Value, ...], tuple[Value, ...]]:

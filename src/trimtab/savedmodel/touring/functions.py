@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.touring.story import CapturedValue, FunctionTour, TraceTour
-from trimtab.savedmodel.touring.wording import arguments, captured_type, in_words
+from trimtab.savedmodel.touring.wording import arguments, captured_type, damage, in_words
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.captures import Capture
@@ -29,7 +29,7 @@ def function_tour(
         spec = function.spec
     except ArtifactError as error:
         return FunctionTour(
-            function.path, function.node_id, where, "", left_out=len(function.trace_names), problem=str(error)
+            function.path, function.node_id, where, "", left_out=len(function.trace_names), problem=damage(error)
         )
     constraint = spec.input_signature
     return FunctionTour(
@@ -54,6 +54,7 @@ def captured_value(capture: Capture, places: Places) -> CapturedValue:
         name=capture.name,
         type=captured_type(capture),
         argument=capture.argument,
+        position=capture.position,
         where=places.object(capture.node_id, capture.kind),
     )
 
@@ -67,4 +68,4 @@ def _trace_tour(trace: ConcreteFunction, spec: CallSpec, places: Places) -> Trac
         captured = tuple(captured_value(each, places) for each in trace.captures)
         return TraceTour(trace.name, arguments(spec, *trace.arguments), in_words(trace.outputs), captured, where)
     except ArtifactError as error:
-        return TraceTour(trace.name, (), "", where=where, problem=str(error))
+        return TraceTour(trace.name, (), "", where=where, problem=damage(error))

@@ -39,7 +39,10 @@ class Step(Struct, frozen=True, omit_defaults=True):
 
 
 class CapturedValue(Struct, frozen=True, omit_defaults=True):
-    """What a function is fed at every call besides its arguments; `argument` is the FunctionDef's name for it."""
+    """What a function is fed at every call besides its arguments.
+
+    argument, position: of the FunctionDef, where it is fed.
+    """
 
     node_id: int
     kind: str
@@ -47,6 +50,7 @@ class CapturedValue(Struct, frozen=True, omit_defaults=True):
     name: str
     type: str
     argument: str
+    position: int
     where: str
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trimtab.errors import ArtifactError
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.graph_protos import TensorProto
 from trimtab.savedmodel.structure import SPECS, DTypeLiteral, NamedTuple, ShapeLiteral, shape_text
@@ -87,6 +88,11 @@ def captured_type(capture: Capture) -> str:
     if capture.kind in ("variable", "constant"):
         return " ".join(part for part in (capture.dtype, shape_text(capture.shape)) if part)
     return capture.dtype
+
+
+def damage(error: ArtifactError) -> str:
+    """What is wrong, without the place: a tour states it beside."""
+    return str(ArtifactError(error.problem, expected=error.expected, got=error.got))
 
 
 def count(number: int, thing: str, plural: str = "") -> str:

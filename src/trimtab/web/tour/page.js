@@ -75,7 +75,7 @@ const chooseFunction = (traced) => {
   state.signature = null;
   state.traced = traced;
   const captures = traced ? (traced.traces || []).flatMap((each) => (each.captures || []).map((one) => one.node_id)) : [];
-  light(traced ? [[traced.node_id, 1], ...[...new Set(captures)].map((each) => [each, 2])] : []);
+  light(traced ? [[traced.node_id, 1], ...[...new Set(captures)].map((each) => [each, 3])] : []);
   showChain();
   markEntries();
   select(traced ? { node: traced.node_id } : null, { quiet: true });
