@@ -9,7 +9,7 @@ from trimtab.savedmodel.index import MAX_PARTS
 from trimtab.savedmodel.links import ConcreteFunction
 from trimtab.savedmodel.message import fields
 from trimtab.savedmodel.structure import SPECS, TensorSpec, children, components
-from trimtab.savedmodel.twins import twins
+from trimtab.savedmodel.twins import stem, twins
 from trimtab.savedmodel.verifying.alignment import Restored, node_of_tensor, restored
 from trimtab.savedmodel.verifying.checkpoint import read_checkpoint
 from trimtab.savedmodel.verifying.tensors import ANY, Bodies, constant_type
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 MAX_LEAVES = 100_000
 """How many leaves a structure has before it is taken for a bomb."""
 
-MAX_TWINS = 1_000
-"""How many bodies are compared with one."""
+MAX_COMPARED_NODES = 100_000
+"""How many nodes are compared to find functions of equal bodies, in all."""
 
 
 class Flat(NamedTuple):
@@ -117,6 +117,7 @@ class Facts:
         self.bodies = Bodies(meta_graph)
         self.where = meta_graph.where
         self._traces_of: dict[str, list[Function]] = {}
+        self._nodes_left = MAX_COMPARED_NODES
 
     @cached_property
     def checkpoint(self) -> Checkpoint | None:
@@ -232,12 +233,20 @@ class Facts:
         if name in self.functions:
             return [self.functions[name]]
         if name not in self._traces_of:
-            count = len(self.meta_graph.library[name].signature.input_arg) if name in self.meta_graph.library else -1
-            same = [each for each, function in self.functions.items() if len(function.input_args) == count]
-            self._traces_of[name] = [
-                self.functions[each] for each in twins(self.meta_graph.library, name, same[:MAX_TWINS])
-            ]
+            library = self.meta_graph.library
+            alike = self._by_stem.get((stem(name), len(library[name].signature.input_arg))) if name in library else None
+            self._nodes_left -= len(alike or ()) * (1 + len(library[name].node_def) if name in library else 1)
+            same = twins(library, name, alike) if alike and self._nodes_left > 0 else ()
+            self._traces_of[name] = [self.functions[each] for each in same]
         return self._traces_of[name]
+
+    @cached_property
+    def _by_stem(self) -> dict[tuple[str, int], list[str]]:
+        """The concrete functions by what of their names is not a number, and how many arguments they take."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for name, function in self.functions.items():
+            found.setdefault((stem(name), len(function.input_args)), []).append(name)
+        return found
 
     def named_functions(self) -> Iterator[tuple[int, str]]:
         """Every name of a concrete function that a node states, with the node's id."""
