@@ -6,6 +6,7 @@ them), and NumPy's rules for what dtype a nested list has.
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -110,20 +111,24 @@ def _first_tensor(items: _Items) -> TensorValue | None:
 
 
 def _packed(items: _Items, dtype: str, *, recast: bool) -> TensorValue:
-    """One tensor of a list that has tensors in it. With `recast`, each of them is cast, whatever its dtype."""
-    shape: Any = ()
-    for position, item in enumerate(items):
+    """One tensor of a list that has tensors in it. With `recast`, each of them is cast, whatever its dtype.
+
+    What raises first is what TensorFlow comes to first: tensors, then constants, then the shapes of all.
+    """
+    parts: list[TensorValue | None] = []
+    for item in items:
         inner = items_of(item)
         if isinstance(item, TensorValue) and item.source not in ("numpy", "scalar"):
             if item.dtype != dtype and not recast:
                 raise Raises("TypeError", f"Cannot convert a list containing a tensor of {item.dtype} to {dtype}")
-            part = item.shape
+            parts.append(item)
         elif inner is not None and _first_tensor(inner) is not None:
-            part = _packed(inner, dtype, recast=recast).shape
+            parts.append(_packed(inner, dtype, recast=recast))
         else:
-            part = _constant(item, dtype).shape
-        shape = part if position == 0 else merged(shape, part)
-    return TensorValue(dtype, None if shape is None else (len(items), *shape))
+            parts.append(None)
+    shapes = [(_constant(item, dtype) if part is None else part).shape for item, part in zip(items, parts, strict=True)]
+    whole = reduce(merged, shapes)
+    return TensorValue(dtype, None if whole is None else (len(items), *whole))
 
 
 def _constant(value: Value, dtype: str | None) -> TensorValue:
