@@ -200,6 +200,25 @@ def test_inputs_that_nothing_depends_on_are_dead(corpus: Path, model: str, key: 
     assert all(it.live is not Live.UNKNOWN for it in inputs)
 
 
+def test_an_inner_tensor_may_be_fed(tmp_path: Path) -> None:
+    """TF1 feeds any tensor, the second result of an operation too; what leads to it then does not count."""
+    tf = pytest.importorskip("tensorflow")
+    v1 = tf.compat.v1
+    with v1.Graph().as_default(), v1.Session() as session:
+        whole, other = v1.placeholder(tf.float32, [4], "whole"), v1.placeholder(tf.float32, [2], "other")
+        first, second = tf.split(whole, 2)
+        inputs = {"whole": whole, "second": second, "other": other}
+        v1.saved_model.simple_save(session, str(tmp_path / "model"), inputs, {"sum": second + 1.0, "first": second})
+        v1.saved_model.simple_save(session, str(tmp_path / "both"), inputs, {"sum": first + second})
+    assert liveness(tmp_path / "model") == {"whole": "no", "second": "yes", "other": "no"}
+    assert liveness(tmp_path / "both") == {"whole": "yes", "second": "yes", "other": "no"}
+
+
+def liveness(folder: Path) -> dict[str, str]:
+    with savedmodel.load(folder) as model:
+        return {it.name: it.live.value for it in signature_of(model).inputs}
+
+
 DEFAULTS = {"example": "capture_fn", "strings": "serving_default", "tf1_style": "serving_default", "polymorphic": "f"}
 
 

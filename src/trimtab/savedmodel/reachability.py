@@ -47,7 +47,7 @@ class Body:
         """The key under which the tensor is looked up."""
         node = self._nodes.get(tensor.node)
         if node is None:
-            return tensor.node, 0  # an argument, or nothing
+            return tensor.node, tensor.position  # an argument, a fed tensor whose node is not here, or nothing
         if tensor.control:
             return self._folded((tensor.node, WHOLE))
         return self._folded((tensor.node, self._output(node, tensor)))

@@ -189,11 +189,7 @@ class _WrapperPlace(_Place):
         paths = self._entries.paths_of(callee)
         arguments = {argument.name: at for at, argument in enumerate(self._function.signature.input_arg)}
         given = [_origin(self._function, each) for each in call.input if not each.startswith("^")]
-        return {
-            arguments[name]: path
-            for name, path in zip(given, paths, strict=False)
-            if name in arguments and arguments[name] in self._position.values()
-        }
+        return {arguments[name]: path for name, path in zip(given, paths, strict=False) if name in arguments}
 
 
 class _GraphPlace(_Place):
@@ -207,8 +203,7 @@ class _GraphPlace(_Place):
     def live(self, name: str) -> Live:
         if not self._dependencies.known:
             return Live.UNKNOWN
-        used = self._dependencies.used
-        return Live.YES if any(at in used for at, (owner, _) in enumerate(self._feeds) if owner == name) else Live.NO
+        return Live.YES if name in self._used else Live.NO
 
     def examples(self, name: str) -> Examples | None:
         from trimtab.savedmodel.examples import Body, examples
@@ -227,6 +222,11 @@ class _GraphPlace(_Place):
     @cached_property
     def _dependencies(self) -> Dependencies:
         return self._flow.graph(self._needed, [tensor for _, tensor in self._feeds], self._fetches)
+
+    @cached_property
+    def _used(self) -> frozenset[str]:
+        """The inputs of which any tensor is used."""
+        return frozenset(self._feeds[at][0] for at in self._dependencies.used)
 
     @cached_property
     def _needed(self) -> dict[str, NodeDef]:
