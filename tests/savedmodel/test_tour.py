@@ -312,6 +312,24 @@ def test_a_damaged_proto_is_told_or_refused_in_our_own_words(corpus: Path, data:
         pass
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"dtype": 3, "int_val": [3]}, "tensor(3, int32)"),
+        ({"dtype": 7, "string_val": [b"a"]}, "tensor(b'a', string)"),
+        ({"dtype": 1, "tensor_shape": {"dim": [{"size": 1000}]}, "float_val": [0.0]}, "tensor([1000], float32)"),
+    ],
+)
+def test_defaults_are_told_by_their_values_where_those_are_short(
+    corpus: Path, value: dict[str, Any], words: str
+) -> None:
+    def default(graph: Any) -> None:
+        graph.signature_def["capture_fn"].defaults["x"].CopyFrom(classes()["TensorProto"](**value))
+
+    (signature,) = changed(corpus, "example", default).tour().meta_graphs[0].signatures
+    assert f"default x = {words}" in signature.steps[0].facts
+
+
 def test_a_notebook_gets_an_escaped_fragment(corpus: Path) -> None:
     for model in models(corpus):
         fragment = model.tour()._repr_html_()

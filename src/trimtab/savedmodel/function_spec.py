@@ -10,6 +10,8 @@ from trimtab.errors import ArtifactError
 from trimtab.savedmodel.structure import NamedTuple, structure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trimtab.savedmodel.object_protos import FunctionSpec
     from trimtab.savedmodel.structure import Structure
 
@@ -36,14 +38,18 @@ class CallSpec(Struct, frozen=True):
 
     def __str__(self) -> str:
         """As it stood in Python: `(x, training=False, *, mask=None)`."""
+        return self.text(_value)
+
+    def text(self, show: Callable[[Structure], str]) -> str:
+        """As it stood in Python, with defaults worded by `show`."""
         plain = len(self.args) - len(self.defaults)
         parts = [*self.args[:plain]]
-        parts += [f"{name}={_value(value)}" for name, value in zip(self.args[plain:], self.defaults, strict=True)]
+        parts += [f"{name}={show(value)}" for name, value in zip(self.args[plain:], self.defaults, strict=True)]
         if self.varargs or self.kwonlyargs:
             parts.append(f"*{self.varargs or ''}")
         for name in self.kwonlyargs:
             has_default = name in self.kwonlydefaults
-            parts.append(f"{name}={_value(self.kwonlydefaults[name])}" if has_default else name)
+            parts.append(f"{name}={show(self.kwonlydefaults[name])}" if has_default else name)
         if self.varkw:
             parts.append(f"**{self.varkw}")
         return f"({', '.join(parts)})"

@@ -6,15 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.graph import TensorName
-from trimtab.savedmodel.structure import shape_text
 from trimtab.savedmodel.touring.functions import captured_value
 from trimtab.savedmodel.touring.story import SignatureTour, Step, TraceReference, Value
 from trimtab.savedmodel.touring.wording import (
     argument_text,
     argument_type,
     arguments,
+    constant,
     count,
     damage,
     in_words,
@@ -108,10 +107,7 @@ class Chain:
         for way, arrow, infos in (("feed", "->", definition.inputs), ("fetch", "<-", definition.outputs)):
             for name, info in sorted(infos.items()):
                 facts.append(f"{way} {name}: {tensor_info_type(info)} {arrow} {self._tensors(info)}")
-        facts += [
-            f"default {name} = {dtype_name(value.dtype)} {shape_text(value.tensor_shape.shape)}"
-            for name, value in sorted(definition.defaults.items())
-        ]
+        facts += [f"default {name} = {constant(value)}" for name, value in sorted(definition.defaults.items())]
         title = f"what TF1 and C++ feed and fetch; method {definition.method_name or '(none)'}"
         return Step("SignatureDef", self._places.signature_def(key), title, tuple(facts))
 
@@ -256,6 +252,7 @@ class Chain:
         for function, position in found:
             name = function.trace_names[position]
             total = len(function.trace_names)
+            called = f"{function.path}{function.spec.text(in_words)}"
             how = (
                 ""
                 if name in signature.forwards
@@ -269,7 +266,7 @@ class Chain:
             yield Step(
                 "SavedFunction",
                 self._places.object(function.node_id, "function"),
-                f"{function.path}{function.spec}, trace {position + 1} of {total} in trial order: {name}{how}",
+                f"{called}, trace {position + 1} of {total} in trial order: {name}{how}",
                 (*facts, f"its SavedConcreteFunction: {self._places.concrete_function(name)}"),
                 node_id=function.node_id,
                 function=name,

@@ -12,7 +12,7 @@ from trimtab.savedmodel.captures import captures
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.structure import shape_text
 from trimtab.savedmodel.touring.places import Places
-from trimtab.savedmodel.touring.wording import argument_type, captured_type
+from trimtab.savedmodel.touring.wording import argument_type, captured_type, in_words
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.graph_protos import ArgDef
@@ -155,6 +155,6 @@ def _parameters(function: PolymorphicFunction | None) -> str:
     if function is None:
         return ""
     try:
-        return f"{function.path}{function.spec}"
+        return f"{function.path}{function.spec.text(in_words)}"
     except ArtifactError as error:
         return str(error)

@@ -36,7 +36,7 @@ def function_tour(
         path=function.path,
         node_id=function.node_id,
         where=where,
-        parameters=str(spec),
+        parameters=spec.text(in_words),
         input_signature=None if constraint is None else tuple(in_words(each) for each in constraint),
         jit_compile=spec.jit_compile,
         traces=tuple(_trace_tour(each, spec, places) for each in islice(function.traces, max_traces)),

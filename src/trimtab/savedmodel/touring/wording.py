@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.errors import ArtifactError
+from trimtab.savedmodel.constant_values import constant_value
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.graph_protos import TensorProto
 from trimtab.savedmodel.structure import SPECS, DTypeLiteral, NamedTuple, ShapeLiteral, shape_text
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.function_spec import CallSpec
     from trimtab.savedmodel.graph_protos import ArgDef, TensorInfo
     from trimtab.savedmodel.structure import Structure
+
+MAX_SHOWN = 8
+"""How many elements of a constant are shown."""
 
 
 def in_words(value: Structure) -> str:
@@ -34,8 +38,15 @@ def in_words(value: Structure) -> str:
     if isinstance(value, DTypeLiteral):
         return f"dtype {value.dtype}"
     if isinstance(value, TensorProto):
-        return f"constant {dtype_name(value.dtype)} {shape_text(value.tensor_shape.shape)}"
+        return constant(value)
     return repr(value)
+
+
+def constant(tensor: TensorProto) -> str:
+    """A constant by its value, where that is short, or by its shape."""
+    value = constant_value(tensor, MAX_SHOWN)
+    shown = shape_text(tensor.tensor_shape.shape) if value is None else repr(value)
+    return f"tensor({shown}, {dtype_name(tensor.dtype)})"
 
 
 def arguments(spec: CallSpec, positional: tuple[Structure, ...], by_keyword: dict[str, Structure]) -> tuple[Value, ...]:
@@ -47,7 +58,13 @@ def arguments(spec: CallSpec, positional: tuple[Structure, ...], by_keyword: dic
 
 def argument_text(value: Value) -> str:
     """`x: float32 [3]`, or `training=False` for a literal."""
-    literal = value.type[:1] in "'\"-0123456789" or value.type in ("True", "False", "None", "nan", "inf")
+    literal = value.type.startswith(("'", '"', "-", "tensor(", *"0123456789")) or value.type in (
+        "True",
+        "False",
+        "None",
+        "nan",
+        "inf",
+    )
     return f"{value.name}={value.type}" if literal else f"{value.name}: {value.type}"
 
 

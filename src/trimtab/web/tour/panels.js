@@ -35,7 +35,7 @@ const showEntries = () => {
 };
 
 const argument = (value) =>
-  /^(['"\-0-9]|True$|False$|None$|nan$|inf$)/.test(value.type) ? `${value.name}=${value.type}` : `${value.name}: ${value.type}`;
+  /^(['"\-0-9]|tensor\(|True$|False$|None$|nan$|inf$)/.test(value.type) ? `${value.name}=${value.type}` : `${value.name}: ${value.type}`;
 
 const functionEntry = (traced) => {
   const traces = traced.traces || [];
