@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from trimtab.savedmodel.call_leaves import call_leaves, component_paths
 from trimtab.savedmodel.function_spec import CallSpec, call_spec
 from trimtab.savedmodel.graph import TensorName
+from trimtab.savedmodel.twins import forwarded
 from trimtab.savedmodel.value_types import info_type, leaf_type, literal
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import EntryPoint, Input, Live, Output, Overload, Presence
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 MAX_CANDIDATES = 64
 """How many traces are looked at to find the one that a signature was made from."""
+
+
+MAX_FORWARDS = 16
+"""How many functions that only call the next one are passed through."""
 
 
 class ServedEntries:
@@ -83,6 +88,22 @@ class ServedEntries:
     def library(self) -> Mapping[str, FunctionDef]:
         """The functions."""
         return self._meta_graph.library
+
+    def argument_paths(self, function: FunctionDef, depth: int = 0) -> dict[int, str]:
+        """By the arguments of a function that only calls another one, their paths in the call of the user's function.
+
+        In a model that was loaded and saved again, the wrapper calls what calls the user's function.
+        """
+        call = next((node for node in function.node_def.values() if node.op in _WRAPPED_BY), None)
+        callee = call.callees[0] if call is not None and call.callees else ""
+        if call is None:
+            return {}
+        paths = dict(enumerate(self.paths_of(callee)))
+        if not paths and depth < MAX_FORWARDS and forwarded(self.library, callee) is not None:
+            paths = self.argument_paths(self.library[callee], depth + 1)
+        positions = {argument.name: at for at, argument in enumerate(function.signature.input_arg)}
+        given = [_origin(function, each) for each in call.input if not each.startswith("^")]
+        return {positions[name]: paths[at] for at, name in enumerate(given) if name in positions and at in paths}
 
     def paths_of(self, callee: str) -> tuple[str, ...]:
         """Of each flat argument of a function, captures left out, its path in the user's call; none when unknown."""
@@ -181,15 +202,7 @@ class _WrapperPlace(_Place):
 
     @cached_property
     def _paths(self) -> dict[int, str]:
-        """By the wrapper's arguments, the paths of what they are in the call of the user's function."""
-        call = next((node for node in self._function.node_def.values() if node.op in _WRAPPED_BY), None)
-        callee = call.callees[0] if call is not None and call.callees else None
-        if call is None or callee is None:
-            return {}
-        paths = self._entries.paths_of(callee)
-        arguments = {argument.name: at for at, argument in enumerate(self._function.signature.input_arg)}
-        given = [_origin(self._function, each) for each in call.input if not each.startswith("^")]
-        return {arguments[name]: path for name, path in zip(given, paths, strict=False) if name in arguments}
+        return self._entries.argument_paths(self._function)
 
 
 class _GraphPlace(_Place):
