@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 
 from trimtab import savedmodel
-from trimtab.errors import ConversionError, TrimtabError
+from trimtab.errors import ArtifactError, ConversionError, TrimtabError
 from trimtab.savedmodel.dispatching import Opaque, TensorValue, dispatch_call, parse_call, value_of
+from trimtab.savedmodel.dispatching.parameters import parameters_of
+from trimtab.savedmodel.dispatching.refusing import Raises
 from trimtab.savedmodel.dispatching.values import MAX_VALUES
+from trimtab.savedmodel.function_spec import CallSpec
 from trimtab.savedmodel.model import SavedModel
 from trimtab.savedmodel.structure import NamedTuple, RaggedTensorSpec, TensorSpec
 from trimtab.source.bytes import MemorySource
@@ -204,6 +207,27 @@ def test_calls_of_damaged_models_end_in_our_errors(corpus: Path) -> None:
                     dispatch_call(model.meta_graph, call)
             except TrimtabError:
                 pass
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [
+        (CallSpec(args=("class",)), "ValueError"),
+        (CallSpec(args=("a b", "a_b")), "ValueError"),
+        (CallSpec(args=("",)), "IndexError"),
+        (CallSpec(args=("x",), input_signature=(TensorSpec("int32", ()),) * 2), "TypeError"),
+        (CallSpec(kwonlyargs=("k",), input_signature=(TensorSpec("int32", ()),)), "TypeError"),
+    ],
+)
+def test_parameters_that_tensorflow_does_not_load_are_refused(spec: CallSpec, error: str) -> None:
+    with pytest.raises(Raises) as caught:
+        parameters_of(spec)
+    assert caught.value.tensorflow == error
+
+
+def test_an_absurd_ragged_rank_is_refused() -> None:
+    with pytest.raises(ArtifactError):
+        value_of(RaggedTensorSpec("int32", (None, None), ragged_rank=10**9))
 
 
 def test_dispatch_imports_numpy_only_with_an_array(corpus: Path) -> None:

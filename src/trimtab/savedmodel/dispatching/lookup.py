@@ -82,7 +82,11 @@ def call_signature(served: ServedSignature, args: Sequence[Any], kwargs: dict[st
     if served.bare is not None:
         return call_bare(served.meta_graph, served.key, served.bare, args, kwargs)
     if served.signature_def is not None and not served.meta_graph.is_tf2:
-        return call(_from_signature_def(served.meta_graph, served.key, served.signature_def), args, kwargs)
+        try:
+            callee = _from_signature_def(served.meta_graph, served.key, served.signature_def)
+        except Raises as error:
+            return Dispatch(served.key, refusal=Refusal(error.tensorflow, error.message, "lookup"))
+        return call(callee, args, kwargs)
     return Dispatch(served.key, refusal=Refusal("KeyError", repr(served.key), "lookup"))
 
 

@@ -45,7 +45,9 @@ def parameters_of(spec: CallSpec) -> tuple[Parameter, ...]:
     found += [Parameter(safe_name(name), "keyword", safe.get(name, UNSET)) for name in spec.kwonlyargs]
     if spec.varkw is not None:
         found.append(Parameter(spec.varkw, "varkw"))
-    return _constrained(found, safe, list(spec.input_signature)) if spec.input_signature else tuple(found)
+    made = _constrained(found, safe, list(spec.input_signature)) if spec.input_signature else tuple(found)
+    python_signature(made)
+    return made
 
 
 def safe_name(name: str) -> str:

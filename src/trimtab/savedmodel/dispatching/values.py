@@ -22,6 +22,7 @@ from trimtab.savedmodel.structure import (
     ShapeLiteral,
     SparseTensorSpec,
     TensorSpec,
+    components,
     shape_text,
 )
 
@@ -165,8 +166,9 @@ class _Reading:
 
 
 def spec_value(spec: TensorSpec | RaggedTensorSpec | SparseTensorSpec) -> Tensor:
-    """The tensor inside a graph that a spec stands for."""
+    """The tensor inside a graph that a spec stands for. ArtifactError when it states an absurd ragged rank."""
     if isinstance(spec, RaggedTensorSpec):
+        components(spec)
         return RaggedValue(spec.dtype, spec.shape, spec.ragged_rank, spec.row_splits_dtype, symbolic=True)
     if isinstance(spec, SparseTensorSpec):
         return SparseValue(spec.dtype, spec.shape, symbolic=True)
