@@ -338,9 +338,7 @@ def _shadows(one: Structure, other: Structure) -> bool:
 
 def _unbound(spec: CallSpec, args: tuple[Structure, ...], kwargs: dict[str, Structure]) -> str:
     """Why arguments do not bind; empty when they do."""
-    if len(args) < len(spec.args):
-        return f"{len(args)} positional arguments"
-    if len(args) > len(spec.args) and spec.varargs is None and len(args) > _constrained(spec):
+    if len(args) < len(spec.args) or (len(args) > len(spec.args) and spec.varargs is None):
         return f"{len(args)} positional arguments"
     names = {_sanitized(name) for name in spec.kwonlyargs}
     missing = names - set(kwargs)
@@ -348,10 +346,6 @@ def _unbound(spec: CallSpec, args: tuple[Structure, ...], kwargs: dict[str, Stru
     if missing or unknown:
         return f"the keywords {listed(sorted(kwargs))}"
     return ""
-
-
-def _constrained(spec: CallSpec) -> int:
-    return len(spec.input_signature or ())
 
 
 def _sanitized(name: str) -> str:
