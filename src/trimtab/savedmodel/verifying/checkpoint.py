@@ -23,6 +23,8 @@ INDEX = os.path.join("variables", "variables.index")
 
 MAX_INDEX_BYTES = 64 << 20
 MAX_OBJECT_GRAPH_BYTES = 64 << 20
+MAX_TENSORS = 200_000
+"""How many entries an index has, before it is taken for a bomb: one block may be named again and again."""
 
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
@@ -69,7 +71,9 @@ def read_checkpoint(directory: str) -> Checkpoint | None:
         raise ArtifactError(where=path, expected="a file that can be read", got=failure.strerror or "") from None
     tensors: dict[str, Entry] = {}
     shards = 1
-    for key, value in _table(data, path):
+    for count, (key, value) in enumerate(_table(data, path)):
+        if count > MAX_TENSORS:
+            raise ArtifactError(where=path, expected=f"at most {MAX_TENSORS} tensors", got="more")
         if key == b"":
             shards = next((begin for number, kind, begin, _ in fields(value, 0, len(value), path) if number == 1), 1)
         else:
