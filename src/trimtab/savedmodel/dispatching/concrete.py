@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from trimtab.savedmodel.dispatching.binding import BindingRaises, Bound, bind
 from trimtab.savedmodel.dispatching.cautions import feed_cautions
 from trimtab.savedmodel.dispatching.feeding import component_feeds, named
-from trimtab.savedmodel.dispatching.op_shapes import Known
+from trimtab.savedmodel.dispatching.op_shapes import Known, elements
 from trimtab.savedmodel.dispatching.outcome import Dispatch, Feed, Refusal
 from trimtab.savedmodel.dispatching.parameters import Parameter, safe_name
 from trimtab.savedmodel.dispatching.refusing import Raises
@@ -72,9 +72,9 @@ def call(callee: Callee, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatc
     refusal = None
     try:
         if not in_graph:
-            callee.run([Known(feed.shape, data) for feed, data in fed])
+            callee.run([Known(feed.shape, data=elements(data)) for feed, data in fed])
     except Raises as error:
-        refusal = Refusal(error.tensorflow, f"Graph execution error: {error.message}", "call")
+        refusal = Refusal(error.tensorflow, f"Graph execution error:\n\n{error.message}", "run")
     feeds = [feed for feed, _ in fed]
     made = named(callee.function, feeds) if callee.function is not None else _by_keyword(callee, feeds)
     warnings = tuple(feed_cautions(flat_specs(callee.parameters), feeds))

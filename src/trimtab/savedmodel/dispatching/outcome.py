@@ -19,9 +19,10 @@ structure: containers nest otherwise, or have other lengths. keyword: other keys
 or none where one is; a composite of another class. conversion: no tensor can be made of the value.
 """
 
-Stage: TypeAlias = Literal["lookup", "binding", "cast", "trial", "match", "call"]
+Stage: TypeAlias = Literal["lookup", "binding", "cast", "trial", "match", "call", "run"]
 """Where TensorFlow refuses: finding the function by its path or key, binding arguments to parameters, casting them to
-the `input_signature`, in a trial that raises, after the last trial, or when the chosen function is called."""
+the `input_signature`, in a trial that raises, after the last trial, when the chosen function is called, or while it
+runs."""
 
 
 class Mismatch(Struct, frozen=True):

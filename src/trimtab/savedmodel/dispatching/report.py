@@ -136,6 +136,7 @@ _STAGES = {
     "trial": "while it tried a trace",
     "match": "no trace takes the call",
     "call": "calling the function",
+    "run": "while the function runs",
 }
 
 
