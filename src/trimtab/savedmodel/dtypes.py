@@ -17,7 +17,7 @@ _REFERENCE = 100
 @lru_cache
 def dtype_name(code: int) -> str:
     """What TensorFlow calls the dtype: `float32`, `resource`, `int32_ref`; a number that it does not know as it is."""
-    if code > _REFERENCE:
+    if _REFERENCE < code < 2 * _REFERENCE:
         return f"{dtype_name(code - _REFERENCE)}_ref"
     for enum_name, number in SCHEMA.enums["DataType"].items():
         if number == code:

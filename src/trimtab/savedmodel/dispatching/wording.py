@@ -170,8 +170,8 @@ def _ragged(value: RaggedValue, placeholder: Callable[[], str] | None) -> str:
     text = f'Tensor("{placeholder()}", shape={inner}, dtype={value.dtype})'
     names = [placeholder() for _ in range(value.ragged_rank)]
     for position in reversed(range(value.ragged_rank)):
-        outermost = position == 0 and value.shape is not None and value.shape[0] is not None
-        rows = (value.shape[0] + 1,) if outermost and value.shape and value.shape[0] is not None else (None,)
+        first = value.shape[0] if value.shape and position == 0 else None
+        rows = (None if first is None else first + 1,)
         splits = f'Tensor("{names[position]}", shape={rows}, dtype={value.row_splits_dtype})'
         text = f"tf.RaggedTensor(values={text}, row_splits={splits})"
     return text
