@@ -86,6 +86,7 @@ MISFITS = [
     (1j, "float32", ()),
     ("1", "float32", ()),
     (1, "string", ()),
+    ("\ud800", "string", ()),
     (None, "float32", ()),
     ({"a": 1}, "float32", ()),
     ([1, [2]], "int32", (None,)),

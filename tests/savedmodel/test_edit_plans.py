@@ -193,6 +193,8 @@ WRONG = [
     (lambda e: e.rename_outputs("train", {"output_2": "loss"}), "'output_1', 'output_0'"),
     (lambda e: e.rename_outputs("train", {"output_0": "output_1"}), "two outputs of one name"),
     (lambda e: e.rename_outputs("train", {"output_0": ""}), "a name for the output 'output_0'"),
+    (lambda e: e.rename_outputs("train", {"output_0": "\ud800"}), "text in UTF-8"),
+    (lambda e: e.add_signature("\ud800", "predict"), "text in UTF-8"),
     (lambda e: e.subset_outputs("train"), "at least one output"),
     (lambda e: e.subset_outputs("train", "loss"), "one of 'output_0', 'output_1'"),
     (lambda e: e.drop_inputs("train", "x"), "an output or an effect depends on it"),

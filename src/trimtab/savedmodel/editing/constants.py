@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.dtypes import dtype_name
+from trimtab.savedmodel.editing.names import check_text
 from trimtab.savedmodel.editing.protos import shape_proto
 from trimtab.savedmodel.messages import classes, serialize
 from trimtab.savedmodel.structure import shape_text
@@ -135,6 +136,7 @@ def _flat(value: Any, sizes: list[int], where: str) -> Iterator[Any]:
 
 def _text(value: Any, where: str) -> bytes:
     if isinstance(value, str):
+        check_text(where, value)
         return value.encode()
     if isinstance(value, bytes):
         return value

@@ -73,8 +73,17 @@ def check_inputs(where: str, names: Iterable[str]) -> None:
                 )
 
 
+def check_text(where: str, text: str) -> None:
+    """ArtifactError for a text that a proto cannot hold: UTF-8 has no code for a half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArtifactError(where=where, expected="text in UTF-8", got=repr(text)) from None
+
+
 def check_key(where: str, key: str, known: Iterable[str]) -> None:
     """ArtifactError for a signature's key that is taken, reserved or empty."""
+    check_text(where, key)
     if key in INIT_OPS or not key:
         raise ArtifactError(
             where=where, expected="a key that TensorFlow does not reserve for itself", got=repr(key) if key else "none"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.editing import widening
 from trimtab.savedmodel.editing.constants import constant, zeros
-from trimtab.savedmodel.editing.names import check_inputs
+from trimtab.savedmodel.editing.names import check_inputs, check_text
 from trimtab.savedmodel.editing.wrapper import Constant, Input
 from trimtab.savedmodel.flow import unused_arguments
 
@@ -35,6 +35,7 @@ def rename_outputs(wrapper: Wrapper, names: Mapping[str, str], where: str) -> Wr
     """Other names for outputs, all at once."""
     for old, new in names.items():
         _require(old, [each.key for each in wrapper.outputs], "output", where)
+        check_text(where, new)
         if not new:
             raise ArtifactError(where=where, expected=f"a name for the output {old!r}", got="none")
     outputs = tuple(replace(each, key=names.get(each.key, each.key)) for each in wrapper.outputs)
