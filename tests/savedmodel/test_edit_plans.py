@@ -166,6 +166,13 @@ def test_a_plan_says_what_it_does_to_a_person_and_to_a_program(corpus: Path) -> 
     assert {change["verb"] for change in program["changes"]} == {"add", "remove", "change"}
 
 
+def test_a_shape_may_be_given_as_a_list(corpus: Path) -> None:
+    with edit(model_of(corpus, "multi_sigs")) as editor:
+        plan = editor.widen("embed", "x", [None, None]).add_signature("new", "train", widen={"x": [None, None]}).plan()
+    wide = [change.after for change in plan.changes if change.place == "signature_def"]
+    assert all(classes()["SignatureDef"].FromString(each).inputs["x"].tensor_shape.dim[1].size == -1 for each in wide)
+
+
 def test_nothing_is_written_where_it_should_not_be(corpus: Path, tmp_path: Path) -> None:
     with edit(model_of(corpus, "example")) as editor:
         for arguments in ({}, {"output": tmp_path / "made", "in_place": True}):

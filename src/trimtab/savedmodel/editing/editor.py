@@ -61,7 +61,7 @@ class Editor:
         bind: Mapping[str, Any] | None = None,
         rename_outputs: Mapping[str, str] | None = None,
         outputs: Iterable[str] | None = None,
-        widen: Mapping[str, Shape] | None = None,
+        widen: Mapping[str, Sequence[int | None] | None] | None = None,
         inputs: Mapping[str, str] | None = None,
         fetches: Mapping[str, str] | None = None,
     ) -> Self:
@@ -81,7 +81,7 @@ class Editor:
             bind=dict(bind or {}),
             rename_outputs=dict(rename_outputs or {}),
             outputs=None if outputs is None else tuple(outputs),
-            widen=dict(widen or {}),
+            widen={name: _sizes(shape) for name, shape in (widen or {}).items()},
             inputs=dict(inputs or {}),
             fetches=dict(fetches or {}),
         )
@@ -107,9 +107,9 @@ class Editor:
         """Keep only these outputs of a signature."""
         return self.add(SubsetOutputs(key, names))
 
-    def widen(self, key: str, name: str, shape: Shape) -> Self:
+    def widen(self, key: str, name: str, shape: Sequence[int | None] | None) -> Self:
         """Let an input of a signature have other sizes where the shape has None; None alone is an unknown rank."""
-        return self.add(Widen(key, name, shape))
+        return self.add(Widen(key, name, _sizes(shape)))
 
     def alias_signature(self, key: str, new_key: str) -> Self:
         """Give a signature a second key."""
@@ -160,3 +160,7 @@ class Editor:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def _sizes(shape: Sequence[int | None] | None) -> Shape:
+    return None if shape is None else tuple(shape)

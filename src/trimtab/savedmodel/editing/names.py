@@ -61,7 +61,7 @@ def check_inputs(where: str, names: Iterable[str]) -> None:
                 expected="an input name of letters, digits and _ . - / that begins with a letter or digit"
                 " and is no word of the Python language",
                 got=repr(name),
-                hint="TensorFlow makes a node and a Python parameter of it, and refuses other names.",
+                hint="TensorFlow makes a node and a Python parameter of it, and refuses other names. Rename it.",
             )
         for form in (f"parameter {parameter}", f"node {name.lower()}"):
             if seen.setdefault(form, name) != name:
