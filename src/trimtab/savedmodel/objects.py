@@ -21,7 +21,10 @@ MAX_BYTES = 256 << 20
 MAX_TRACES = 10_000
 """How many traces the functions of a graph list in all."""
 
-MAX_PATHS = 32 << 20
+MAX_CAPTURES = 20_000
+"""How many nodes one function captures."""
+
+MAX_PATHS = 8 << 20
 """How many characters the paths of all nodes have."""
 
 _KIND_OF = {field.number: field.name for field in SCHEMA.messages["SavedObject"] if field.name in KINDS}
@@ -84,7 +87,7 @@ class ObjectGraph:
                 if child not in paths and 0 <= child < len(self.nodes):
                     left -= len(paths[node_id]) + len(name)
                     if left < 0:
-                        raise self._too_many(f"object paths of at most {MAX_PATHS} characters")
+                        raise _too_many(self._where, f"{MAX_PATHS} characters of object paths")
                     paths[child] = f"{paths[node_id]}.{name}"
                     waiting.append(child)
         return paths
@@ -114,21 +117,13 @@ class ObjectGraph:
     @cached_property
     def _outlines(self) -> list[Outline]:
         outlines = []
-        left = MAX_TRACES
+        traces = 0
         for node_id in range(len(self.nodes)):
             outlines.append(self.nodes.outline(node_id))
-            left -= len(outlines[-1].traces)
-            if left < 0:
-                raise self._too_many(f"at most {MAX_TRACES} traces")
+            traces += len(outlines[-1].traces)
+            if traces > MAX_TRACES:
+                raise _too_many(self._where, f"{MAX_TRACES} traces")
         return outlines
-
-    def _too_many(self, expected: str) -> ArtifactError:
-        return ArtifactError(
-            where=self._where,
-            expected=expected,
-            got="more",
-            hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
-        )
 
 
 class Nodes(Sequence[SavedObject]):
@@ -179,6 +174,8 @@ class Nodes(Sequence[SavedObject]):
                 for inner, inner_type, at, until in fields(data, begin, stop, where):
                     if inner == 1 and inner_type == BYTES:
                         traces.append(text(data, at, until, where))
+                        if len(traces) > MAX_TRACES:
+                            raise _too_many(where, f"{MAX_TRACES} traces")
         return Outline(kind, children, tuple(traces))
 
 
@@ -201,6 +198,8 @@ class ConcreteFunctions(Mapping[str, SavedConcreteFunction]):
             for number, wire_type, begin, stop in fields(self._data, start - self._offset, end - self._offset, where):
                 if number == 2 and wire_type == BYTES:
                     made = decode(SavedConcreteFunction, self._data, where, begin, stop)
+            if len(made.bound_inputs) > MAX_CAPTURES:
+                raise _too_many(where, f"{MAX_CAPTURES} bound_inputs")
             self._made[name] = made
         return made
 
@@ -212,3 +211,12 @@ class ConcreteFunctions(Mapping[str, SavedConcreteFunction]):
 
     def __len__(self) -> int:
         return len(self._spans)
+
+
+def _too_many(where: str, limit: str) -> ArtifactError:
+    return ArtifactError(
+        where=where,
+        expected=f"at most {limit}",
+        got="more",
+        hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
+    )
