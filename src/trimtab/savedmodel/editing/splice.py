@@ -101,9 +101,14 @@ def splice(source: ByteSource, graph: MetaGraphIndex, changes: Iterable[Change])
 _PLACE_ORDER = list(PLACES)
 
 
-def _order(change: Change) -> tuple[int, str]:
+def _order(change: Change) -> tuple[int, bytes]:
     """Places in the order of the proto, a map's entries by their keys, all others as they come."""
-    return _PLACE_ORDER.index(change.place), str(change.key) if PLACES[change.place].is_map else ""
+    return _PLACE_ORDER.index(change.place), _map_order(str(change.key)) if PLACES[change.place].is_map else b""
+
+
+def _map_order(key: str) -> bytes:
+    """What protobuf sorts the keys of a map by, in deterministic output: of `x` and `x_1` the longer comes first."""
+    return key.encode() + b"\xff"  # no key in UTF-8 holds this byte
 
 
 class _Patch(NamedTuple):
@@ -140,7 +145,8 @@ def _position(graph: MetaGraphIndex, change: Change) -> int:
     place = PLACES[change.place]
     run: Spans | dict[str, Span] = getattr(graph, change.place)
     if isinstance(run, dict):
-        following = [span.at for name, span in run.items() if name > str(change.key)] if place.is_map else []
+        order = _map_order(str(change.key))
+        following = [span.at for name, span in run.items() if _map_order(name) > order] if place.is_map else []
         if following:
             return min(following)
     end = _end(run)
