@@ -166,15 +166,15 @@ def _input_names(own: Sequence[str], tensors: Sequence[_Tensor]) -> list[str]:
 
 
 def _numbered(wanted: Sequence[str]) -> list[str]:
-    names: list[str] = []
+    names: dict[str, None] = {}
     numbers: dict[str, int] = {}
     for each in wanted:
         found = each
         while found in names:
             numbers[each] = numbers.get(each, 0) + 1
             found = f"{each}_{numbers[each]}"
-        names.append(found)
-    return names
+        names[found] = None
+    return list(names)
 
 
 def _own_names(function: Any, count: int) -> list[str]:
