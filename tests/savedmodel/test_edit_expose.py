@@ -108,6 +108,13 @@ INPUT_NAMES = [
     ("kwonly_defaults", "v:2", ["args_0", "a", "b"]),
     ("kwonly_defaults", "nodef", []),
     ("keras3_export", "serve", ["alpha", "beta"]),
+    # the ways to say which function is meant
+    ("example", "model.capture_fn", ["x"]),
+    ("example", "root.capture_fn", ["x"]),
+    ("example", "capture_fn:0", ["x"]),
+    ("multi_sigs", "signatures.train", ["x", "y"]),
+    ("multi_sigs", "serving_default", ["features", "ids"]),
+    ("multi_sigs", "__inference_predict_23", ["features", "ids"]),
 ]
 
 
