@@ -40,10 +40,15 @@ def parse_text(data: bytes, where: str) -> bytes:
     try:
         text_format.Parse(data.decode(), message)
     except (text_format.ParseError, UnicodeDecodeError) as failure:
-        raise ArtifactError(where=where, expected="a SavedModel in protobuf's text form", got=str(failure)) from None
+        got = str(failure)[:_LONGEST_REASON]
+        raise ArtifactError(where=where, expected="a SavedModel in protobuf's text form", got=got) from None
     except RecursionError:
         raise ArtifactError(where=where, expected="messages nested at most 100 deep", got="deeper nesting") from None
     return serialize(message)
+
+
+_LONGEST_REASON = 300
+"""Of protobuf's own words, which quote what they do not understand in full."""
 
 
 def format_text(data: bytes) -> bytes:
