@@ -16,6 +16,7 @@ from trimtab.savedmodel.graph_protos import TensorInfo
 from trimtab.savedmodel.messages import format_text
 from trimtab.savedmodel.structure import NamedTuple, RaggedTensorSpec, SparseTensorSpec, TensorSpec
 from trimtab.source.bytes import MemorySource
+from trimtab.source.wire import encode_field
 
 KINDS = ("functions", "bare_functions")
 
@@ -156,17 +157,8 @@ def test_function_bodies_written_twice_are_told_apart(corpus: Path) -> None:
     model = savedmodel.SavedModel(MemorySource(data))
     span = model.index.meta_graphs[0].graph_def
     twice = data[span.at : span.end] * 2
-    body = b"\x12" + _varint(len(twice)) + twice
     with pytest.raises(ArtifactError, match="graph_def once"):
-        savedmodel.SavedModel(MemorySource(body))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
+        savedmodel.SavedModel(MemorySource(encode_field(2, twice)))
 
 
 def _signature_def(ours: Any) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ from trimtab.signature.model import (
     Signature,
 )
 from trimtab.signature.types import Dim, Mapping, Opaque, Optional, Sequence, Sparse, Tensor, Type
-from trimtab.source.wire import BYTES, VARINT, Wire, WireField
+from trimtab.source.wire import BYTES, VARINT, Wire, WireField, encode_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,17 +148,7 @@ def document_fields(source: ByteSource) -> list[Document]:
 def metadata_entry(document: bytes) -> bytes:
     """The bytes of a `metadata_props` field that holds the document, ready to be appended to a model."""
     key = FILE_NAME.encode()
-    entry = b"\x0a" + _varint(len(key)) + key + b"\x12" + _varint(len(document)) + document
-    return _varint(_METADATA << 3 | BYTES) + _varint(len(entry)) + entry
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return encode_field(_METADATA, encode_field(1, key) + encode_field(2, document))
 
 
 def _breaks_in_graph(source: ByteSource) -> bool:

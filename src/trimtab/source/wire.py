@@ -28,6 +28,26 @@ _LONGEST_VARINT = 10
 _LONGEST_HEAD = 2 * _LONGEST_VARINT
 
 
+def encode_varint(value: int) -> bytes:
+    """A number of at least 0 as protobuf writes it."""
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def encode_tag(number: int, wire_type: int = BYTES) -> bytes:
+    """What stands before a field."""
+    return encode_varint(number << 3 | wire_type)
+
+
+def encode_field(number: int, content: bytes) -> bytes:
+    """A length-delimited field, whole."""
+    return encode_tag(number) + encode_varint(len(content)) + content
+
+
 class WireField(NamedTuple):
     """One field. `value` is its number; for BYTES it is the length, and the content lies in `start` to `end`.
 

@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any
 from trimtab.errors import ConversionError
 from trimtab.protocols import oip
 from trimtab.signature.dtypes import dtype_of
+from trimtab.source.wire import encode_field, encode_tag, encode_varint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_ID, _RAW_INPUT_CONTENTS = 3, 7
+"""Fields of ModelInferRequest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,7 @@ class RequestTemplate:
                 parts[2 * index + 2] = _frame(sizes[index])
         parts[3::2] = columns
         if request_id:
-            encoded = request_id.encode()
-            parts[0] = b"\x1a" + _varint(len(encoded)) + encoded
+            parts[0] = encode_field(_ID, request_id.encode())
         try:
             return b"".join(parts)
         except (BufferError, TypeError, ValueError) as problem:
@@ -189,14 +192,5 @@ def _byte_size(layout: RequestLayout, value: InputLayout, batch: int) -> int | N
 
 
 def _frame(size: int) -> bytes:
-    """What stands before one entry of raw_input_contents (field 7) of `size` bytes."""
-    return b"\x3a" + _varint(size)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    """What stands before one entry of raw_input_contents of `size` bytes."""
+    return encode_tag(_RAW_INPUT_CONTENTS) + encode_varint(size)

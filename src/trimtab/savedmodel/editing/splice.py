@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.errors import RefusedArtifactError
 from trimtab.savedmodel.file import MAX_BINARY_BYTES
-from trimtab.source.wire import BYTES
+from trimtab.source.wire import encode_field, encode_tag, encode_varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -131,8 +131,10 @@ def _growth(patches: Iterable[_Patch]) -> int:
 def _patch(graph: MetaGraphIndex, change: Change, place: Place) -> _Patch:
     data = b""
     if change.after is not None:
-        named = _field(1, str(change.key).encode()) + _field(2, change.after) if place.is_map else change.after
-        data = _field(place.number, named)
+        named = (
+            encode_field(1, str(change.key).encode()) + encode_field(2, change.after) if place.is_map else change.after
+        )
+        data = encode_field(place.number, named)
     depth = _DEPTH[place.enclosing]
     if change.span is not None:
         return _Patch(change.span.at, change.span.end, data, depth)
@@ -189,25 +191,8 @@ def _mended(graph: MetaGraphIndex, name: str, number: int, depth: int, inside: l
         return [_header(span, number, _growth(inside), depth), *inside]
     at = _start(graph, name)
     content = b"".join(patch.data for patch in sorted(inside, key=_Patch.order))
-    return [_Patch(at, at, _field(number, content), depth)]
+    return [_Patch(at, at, encode_field(number, content), depth)]
 
 
 def _header(span: Span, number: int, growth: int, depth: int) -> _Patch:
-    return _Patch(span.at, span.start, _tag(number) + _varint(span.end - span.start + growth), depth)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _tag(number) + _varint(len(content)) + content
-
-
-def _tag(number: int) -> bytes:
-    return _varint(number << 3 | BYTES)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return _Patch(span.at, span.start, encode_tag(number) + encode_varint(span.end - span.start + growth), depth)
