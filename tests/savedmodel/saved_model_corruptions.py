@@ -421,6 +421,47 @@ def first_trace_takes_everything(graph: Any) -> None:
         saved.tuple_value.values[0].tuple_value.values[0].tensor_spec_value.shape.unknown_rank = True
 
 
+@corruption("TRACE_AMBIGUOUS", "training_flag")
+def literal_that_told_traces_apart(graph: Any) -> None:
+    names = objects(graph)[2].function.concrete_functions
+    functions = graph.object_graph_def.concrete_functions
+    for name in names:
+        keywords = functions[name].canonicalized_input_signature.tuple_value.values[0].tuple_value.values
+        if keywords[1].HasField("bool_value"):
+            keywords[1].bool_value = True
+
+
+@corruption("TYPE_SPEC", "composites")
+def ragged_type_of_another_class(graph: Any) -> None:
+    for saved in graph.object_graph_def.concrete_functions.values():
+        for value in saved.canonicalized_input_signature.tuple_value.values[0].tuple_value.values:
+            if value.HasField("type_spec_value"):
+                value.type_spec_value.type_spec_class = 2 if value.type_spec_value.type_spec_class == 1 else 1
+
+
+@corruption("SIGNATURE_SPEC", "composites")
+def composite_result_of_another_type(graph: Any) -> None:
+    for declared in graph.signature_def.values():
+        for info in declared.outputs.values():
+            if info.HasField("composite_tensor"):
+                state = info.composite_tensor.type_spec.type_state.tuple_value
+                state.values[1].tensor_dtype_value = DOUBLE
+
+
+@corruption("FUNCTION_ARGUMENT_NAME")
+def arguments_of_one_type_swapped(graph: Any) -> None:
+    names = function(graph, "inference_train").signature.input_arg
+    names[0].name, names[1].name = names[1].name, names[0].name
+
+
+@corruption("SIGNATURE_DEFAULT", "kwonly_defaults")
+def default_of_another_value(graph: Any) -> None:
+    defaults = next(each.defaults for each in graph.signature_def.values() if each.defaults)
+    for value in defaults.values():
+        for number in range(len(value.float_val)):
+            value.float_val[number] += 1
+
+
 @corruption("DEFAULT_NAN", "training_flag")
 def default_that_is_never_matched(graph: Any) -> None:
     defaults = objects(graph)[2].function.function_spec.fullargspec.named_tuple_value.values[3].value

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.graph import FunctionDef, NodeDef
     from trimtab.savedmodel.graph_protos import ArgDef, Shape
     from trimtab.savedmodel.model import MetaGraph, SavedModel
-    from trimtab.savedmodel.object_protos import FunctionSpec, SavedBareConcreteFunction, SavedObject
+    from trimtab.savedmodel.object_protos import (
+        FunctionSpec,
+        SavedBareConcreteFunction,
+        SavedObject,
+        StructuredValue,
+    )
     from trimtab.savedmodel.objects import ObjectGraph
     from trimtab.savedmodel.structure import Structure
     from trimtab.savedmodel.verifying.checkpoint import Checkpoint
@@ -276,6 +281,16 @@ class Facts:
         for node_id, bare in self.bare_functions():
             if bare.function_spec is not None:
                 yield f"{self.node_where(node_id)}.bare_concrete_function.function_spec", bare.function_spec
+
+    def structured_values(self) -> Iterator[tuple[str, StructuredValue]]:
+        """Every structured value of a FunctionSpec or a SavedConcreteFunction, with its place."""
+        for where, proto in self.function_specs():
+            yield f"{where}.fullargspec", proto.fullargspec
+            yield f"{where}.input_signature", proto.input_signature
+        for function in self.functions.values():
+            if function.saved is not None:
+                yield f"{function.where}.canonicalized_input_signature", function.saved.canonicalized_input_signature
+                yield f"{function.where}.output_signature", function.saved.output_signature
 
     def declared(self) -> Iterator[tuple[Function, str, Flat, ArgDef, Shape | str]]:
         """Every declared argument and result of a function, with the FunctionDef's and its shape there."""

@@ -129,8 +129,13 @@ def function_argument_name(facts: Facts) -> Iterator[Problem]:
     for function in facts.functions.values():
         if not function.complete:
             continue
-        for flat, given in zip(function.inputs, function.argument_names, strict=False):
-            if not flat.whole or given is None:
+        for flat, given, argument in zip(function.inputs, function.argument_names, function.input_args, strict=False):
+            if given is None:
+                continue
+            if not re.fullmatch(re.escape(_begun(given)) + r"(_\d+)?", _begun(argument.name)):
+                where = f"{function.body_where}.signature.input_arg"
+                yield Problem(where, "the name of an argument", f"{given!r}, as in arg_attr", repr(argument.name))
+            if not flat.whole:
                 continue
             if normal(flat.spec.name) not in (normal(given), normal("_".join([given, *map(str, flat.keys[1:])]))):
                 where = f"{function.where}.canonicalized_input_signature at {flat.path}"
@@ -162,3 +167,8 @@ def normal(name: str) -> str:
     """A name as it is compared: in lower case, without what a node's name cannot hold, and beginning with a letter."""
     cleaned = re.sub(r"[^a-z0-9]+", "_", name.lower())
     return cleaned if cleaned[:1].isalpha() or not cleaned else f"arg_{cleaned}"
+
+
+def _begun(name: str) -> str:
+    """A name as a FunctionDef's argument bears it: what comes before the first letter is left out."""
+    return re.sub(r"^[^a-z]+", "", re.sub(r"[^a-z0-9]+", "_", name.lower()))

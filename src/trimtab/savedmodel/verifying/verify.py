@@ -16,7 +16,9 @@ from trimtab.savedmodel.verifying import (
     graph_rules,
     object_rules,
     reading_rules,
+    signature_def_rules,
     signature_rules,
+    spec_rules,
     trace_rules,
 )
 from trimtab.savedmodel.verifying.facts import Facts
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 RULES = rules_of(
+    signature_def_rules,
     signature_rules,
+    spec_rules,
     function_rules,
     trace_rules,
     capture_rules,
