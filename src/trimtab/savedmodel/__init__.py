@@ -1,4 +1,16 @@
-"""The SavedModel tour: read, explain, dispatch against, edit and verify TensorFlow's five signature protos."""
+"""The SavedModel tour: read, explain, dispatch against, edit and verify TensorFlow's five signature protos.
+
+    from trimtab import savedmodel
+
+    with savedmodel.load("model/") as model:
+        model.signatures, model.functions                  # the five places, linked
+        print(model.tour())                                # the story of each entry point
+        model.function("predict").dispatch(training=True)  # what TensorFlow would run, or refuse
+    savedmodel.verify("model/")                            # where the places disagree
+    savedmodel.edit("model/").add_signature("score", "predict").save("edited/")
+
+None of it needs TensorFlow, or runs anything of the model.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +21,32 @@ from trimtab.savedmodel.model import MetaGraph, SavedModel, load
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.editing import Editor, edit
+    from trimtab.savedmodel.signature import signature_of
+    from trimtab.savedmodel.structure import RaggedTensorSpec, SparseTensorSpec, TensorSpec
     from trimtab.savedmodel.verifying import verify
 
-__all__ = ["Editor", "MetaGraph", "SavedModel", "edit", "load", "verify"]
+__all__ = [
+    "Editor",
+    "MetaGraph",
+    "RaggedTensorSpec",
+    "SavedModel",
+    "SparseTensorSpec",
+    "TensorSpec",
+    "edit",
+    "load",
+    "signature_of",
+    "verify",
+]
 
-_HOMES = {"Editor": "editing", "edit": "editing", "verify": "verifying"}
+_HOMES = {
+    "Editor": "editing",
+    "RaggedTensorSpec": "structure",
+    "SparseTensorSpec": "structure",
+    "TensorSpec": "structure",
+    "edit": "editing",
+    "signature_of": "signature",
+    "verify": "verifying",
+}
 
 
 def __getattr__(name: str) -> Any:
