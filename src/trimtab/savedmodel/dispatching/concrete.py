@@ -74,7 +74,7 @@ def call(callee: Callee, args: Sequence[Any], kwargs: dict[str, Any]) -> Dispatc
         if not in_graph:
             callee.run([Known(feed.shape, data=elements(data)) for feed, data in fed])
     except Raises as error:
-        refusal = Refusal(error.tensorflow, f"Graph execution error:\n\n{error.message}", "run")
+        refusal = Refusal(error.tensorflow, f"Graph execution error: {error.message}", "run")
     feeds = [feed for feed, _ in fed]
     made = named(callee.function, feeds) if callee.function is not None else _by_keyword(callee, feeds)
     warnings = tuple(feed_cautions(flat_specs(callee.parameters), feeds))

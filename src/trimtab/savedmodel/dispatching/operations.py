@@ -31,14 +31,17 @@ def result_of(node: NodeDef, inputs: list[Known]) -> Known:
     operation = _OPERATIONS.get(node.op)
     if operation is None or len(inputs) < operation.inputs or not operation.certain(node, inputs):
         return Known(folded=folded)
+    believed = _believed(operation, node, inputs)
+    if 0 in (believed or ()) or any(_empty(each) for each in inputs):
+        return Known(believed=believed, folded=folded)
     failure = next((each.failure for each in inputs if each.failure is not None), None)
     if failure is not None:
-        return Known(failure=failure, folded=folded)
+        return Known(believed=believed, failure=failure, folded=folded)
     try:
         made = operation.rule(node, inputs)
     except Refused as error:
-        return Known(failure=Failure(node.name, str(error), of_reshape=node.op in _RESHAPES), folded=folded)
-    believed = made.shape if made.folded and not inputs else _believed(operation, node, inputs)
+        failure = Failure(node.name, str(error), of_reshape=node.op in _RESHAPES)
+        return Known(believed=believed, failure=failure, folded=folded)
     before = inputs[0].before if operation.inputs == 1 and len(inputs) == 1 else ()
     if node.op in _RESHAPES:
         before = (*inputs[0].before, inputs[0].believed)[:_MAX_BEFORE]
@@ -54,6 +57,11 @@ def _believed(operation: _Operation, node: NodeDef, inputs: list[Known]) -> Shap
         return None
 
 
+def _empty(each: Known) -> bool:
+    """Whether it is believed to have no elements: then nothing before it is computed. Axes and shapes may have none."""
+    return 0 in (each.believed or ()) and not (each.folded and each.data is not None)
+
+
 class _Operation(Struct, frozen=True):
     """inputs: how many the rule looks at. certain: whether the kernel sees these inputs, or one before it fails."""
 
@@ -63,9 +71,9 @@ class _Operation(Struct, frozen=True):
 
 
 def _added(_: NodeDef, inputs: list[Known]) -> bool:
-    """Adding zeros, or multiplying by ones, is left out where the shapes seem to allow it."""
+    """Adding zeros, or multiplying by ones, is left out where shapes seem to allow it; not what is added to."""
     neutral = any(each.folded and each.shape != () for each in inputs)
-    return not (neutral and any(each.contradicted for each in inputs))
+    return not (neutral and any(each.contradicted and each.failure is None for each in inputs))
 
 
 def _subtracted(node: NodeDef, inputs: list[Known]) -> bool:
@@ -118,6 +126,12 @@ def _expanded(_: NodeDef, inputs: list[Known]) -> bool:
 STATEFUL = frozenset({"AssignAddVariableOp", "AssignSubVariableOp", "AssignVariableOp"})
 """What they refuse is refused whether or not anything depends on them."""
 
+
+def _packed(_: NodeDef, inputs: list[Known]) -> bool:
+    """The same tensor packed several times is repeated instead, as often as its believed shape asks for."""
+    return len({each.shape for each in inputs}) > 1 or not any(each.contradicted for each in inputs)
+
+
 _MAX_BEFORE = 8
 _RESHAPES = frozenset({"Reshape", "ExpandDims", "EnsureShape"})
 
@@ -166,7 +180,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "ExpandDims": _Operation(op_shapes.expanded, 2, _expanded),
     "EnsureShape": _Operation(op_shapes.ensured),
     "ConcatV2": _Operation(op_shapes.concatenated, 2),
-    "Pack": _Operation(op_shapes.packed),
+    "Pack": _Operation(op_shapes.packed, 1, _packed),
     "AddN": _Operation(op_shapes.summed, 1, _added),
     **dict.fromkeys(STATEFUL, _Operation(op_shapes.assignment, 2)),
 }

@@ -30,7 +30,7 @@ MAX_NODES = 3000
 """How many nodes are looked at; what a larger function refuses after those is not foretold."""
 
 MAX_BYTES = 4 << 20
-"""How much of the library, or how many nodes of a graph at this much each, are read for it."""
+"""How many bytes of the library are read for it, each function once."""
 
 _MAX_DEPTH = 30
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
