@@ -173,6 +173,17 @@ def method_that_servers_do_not_know(graph: Any) -> None:
     graph.signature_def["train"].method_name = "predict"
 
 
+@corruption("SIGNATURE_CALLABLE")
+def input_that_is_needed_is_not_fed(graph: Any) -> None:
+    del graph.signature_def["train"].inputs["y"]
+
+
+@corruption("SIGNATURE_CALLABLE", "tf1_style")
+def input_of_a_tf1_signature_is_not_fed(graph: Any) -> None:
+    for declared in graph.signature_def.values():
+        declared.inputs.clear()
+
+
 @corruption("INIT_OP")
 def init_op_is_not_in_the_graph(graph: Any) -> None:
     graph.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].name = "gone"
@@ -401,6 +412,13 @@ def parameters_named_alike(graph: Any) -> None:
 def parameter_dropped(graph: Any) -> None:
     spec = objects(graph)[5].function.function_spec.fullargspec.named_tuple_value
     del spec.values[0].value.list_value.values[1]
+
+
+@corruption("TRACE_PARAMETERS", "training_flag")
+def tensor_in_another_parameters_place(graph: Any) -> None:
+    spec = objects(graph)[2].function.function_spec.fullargspec.named_tuple_value
+    names = spec.values[0].value.list_value.values
+    names[0].string_value, names[1].string_value = names[1].string_value, names[0].string_value
 
 
 @corruption("TRACE_INPUT_SIGNATURE")

@@ -15,10 +15,13 @@ from trimtab.savedmodel.verifying.tensors import compatible
 from trimtab.savedmodel.verifying.words import listed, shape_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from trimtab.savedmodel.graph_protos import TensorInfo, TensorProto
     from trimtab.savedmodel.verifying.facts import Facts
+
+MAX_WALKED = 1_000_000
+"""How many nodes are walked over, for all signatures together."""
 
 METHODS = tuple(f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress"))
 
@@ -67,6 +70,35 @@ def signature_def_shape(facts: Facts) -> Iterator[Problem]:
         if dtype_name(tensor.dtype) != "resource" and shape != tensor.shape:
             expected = f"{shape_words(tensor.shape)}, as {name!r} in the graph"
             yield Problem(where, "the shape", expected, shape_words(shape))
+
+
+@rule("SIGNATURE_CALLABLE")
+def signature_callable(facts: Facts) -> Iterator[Problem]:
+    """A SignatureDef fetches something, and feeds every placeholder that what it fetches is computed from.
+
+    Who breaks: every caller; in TensorFlow 2, a model of TensorFlow 1 with one such signature cannot be loaded at all.
+    Instead: make the placeholder an input, or give it a default in the graph.
+    """
+    nodes = facts.bodies.graph.nodes
+    assets = {TensorName.parse(each.tensor_info.name or "").node for each in facts.meta_graph.asset_file_def}
+    left = MAX_WALKED
+    for key, declared in facts.meta_graph.signature_def.items():
+        if key in INIT_OPS:
+            continue
+        where = f"{facts.where}.signature_def[{key!r}]"
+        if not declared.outputs:
+            yield Problem(f"{where}.outputs", "fetches nothing")
+        seen = assets | {TensorName.parse(name).node for _, name, _, _ in _tensors(declared.inputs, "")}
+        waiting = [TensorName.parse(name).node for _, name, _, _ in _tensors(declared.outputs, "")]
+        while waiting and left:
+            node = nodes.get(waiting.pop())
+            if node is None or node.name in seen:
+                continue
+            left -= 1
+            seen.add(node.name)
+            if node.op == "Placeholder":
+                yield Problem(f"{where}.inputs", "a placeholder that is not fed", got=repr(node.name))
+            waiting += [TensorName.parse(name).node for name in facts.bodies.graph.data_inputs(node)]
 
 
 @rule("SIGNATURE_DEFAULT")
@@ -145,18 +177,25 @@ def init_op(facts: Facts) -> Iterator[Problem]:
 def _tensor_infos(facts: Facts) -> Iterator[tuple[str, str, int, TensorInfo]]:
     """Every tensor that a SignatureDef names: its place, its name, the dtype that it must have, and the whole entry."""
     for key, declared in facts.meta_graph.signature_def.items():
-        if key in INIT_OPS:
-            continue
-        for field, infos in (("inputs", declared.inputs), ("outputs", declared.outputs)):
-            for name, info in infos.items():
-                where = f"{facts.where}.signature_def[{key!r}].{field}[{name!r}]"
-                if info.coo_sparse is not None:
-                    int64 = 9
-                    yield f"{where}.indices", info.coo_sparse.indices_tensor_name, int64, info
-                    yield f"{where}.values", info.coo_sparse.values_tensor_name, info.dtype, info
-                    yield f"{where}.dense_shape", info.coo_sparse.dense_shape_tensor_name, int64, info
-                elif info.composite_tensor is not None:
-                    for position, part in enumerate(info.composite_tensor.components):
-                        yield f"{where}.components[{position}]", part.name or "", part.dtype, part
-                else:
-                    yield where, info.name or "", info.dtype, info
+        if key not in INIT_OPS:
+            where = f"{facts.where}.signature_def[{key!r}]"
+            yield from _tensors(declared.inputs, f"{where}.inputs")
+            yield from _tensors(declared.outputs, f"{where}.outputs")
+
+
+def _tensors(infos: Mapping[str, TensorInfo], where: str) -> Iterator[tuple[str, str, int, TensorInfo]]:
+    """The tensors of inputs or outputs: a sparse one has three, another composite one its components."""
+    for name, info in infos.items():
+        place = f"{where}[{name!r}]"
+        if info.coo_sparse is not None:
+            yield f"{place}.indices", info.coo_sparse.indices_tensor_name, _INT64, info
+            yield f"{place}.values", info.coo_sparse.values_tensor_name, info.dtype, info
+            yield f"{place}.dense_shape", info.coo_sparse.dense_shape_tensor_name, _INT64, info
+        elif info.composite_tensor is not None:
+            for position, part in enumerate(info.composite_tensor.components):
+                yield f"{place}.components[{position}]", part.name or "", part.dtype, part
+        else:
+            yield place, info.name or "", info.dtype, info
+
+
+_INT64 = 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from trimtab.savedmodel.structure import (
     RaggedTensorSpec,
     SparseTensorSpec,
     components,
+    leaves,
 )
 from trimtab.savedmodel.structure import type_spec as spec_of
 from trimtab.savedmodel.verifying.words import listed
@@ -66,8 +68,8 @@ def function_spec(facts: Facts) -> Iterator[Problem]:
             copy = call_spec(bare.function_spec, facts.node_where(node_id))
             if not _repeats(copy, function.spec):
                 where = f"{function.where}.function.function_spec"
-                expected = f"({_parameters(copy)}), as {name} repeats them"
-                yield Problem(where, "the parameters", expected, f"({_parameters(function.spec)})")
+                expected = f"{copy}, as {name} repeats it"
+                yield Problem(where, "the parameters, defaults and input signature", expected, str(function.spec))
                 break
 
 
@@ -164,10 +166,9 @@ def default_nan(facts: Facts) -> Iterator[Problem]:
     """
     for function in facts.meta_graph.functions.values():
         spec = function.spec
-        for value in (*spec.defaults, *spec.kwonlydefaults.values()):
-            if isinstance(value, float) and value != value:  # noqa: PLR0124 only NaN differs from itself
-                where = f"{function.where}.function.function_spec"
-                yield Problem(where, "a default that no trace can match", got="nan")
+        if _has_nan((*spec.defaults, *spec.kwonlydefaults.values())):
+            where = f"{function.where}.function.function_spec"
+            yield Problem(where, "a default that no trace can match", got="nan")
 
 
 @rule("BARE_KEYWORDS")
@@ -222,10 +223,21 @@ def _sanitized(name: str) -> str:
 
 
 def _repeats(copy: CallSpec, spec: CallSpec) -> bool:
-    """Whether a trace's parameters are the function's; what went into `*args` and `**kwargs` became parameters."""
+    """Whether a trace's parameters are the function's; what went into `*args` and `**kwargs` became parameters.
+
+    Defaults and input signatures are repeated by TensorFlow 2.12, and left out by 2.21.
+    """
+    if copy.defaults and copy.defaults != spec.defaults and not _has_nan(spec.defaults):
+        return False
+    if copy.input_signature is not None and copy.input_signature != spec.input_signature:
+        return False
     if spec.varargs is None and spec.varkw is None:
         return _parameters(copy) == _parameters(spec)
     return copy.args[: len(spec.args)] == spec.args and set(spec.kwonlyargs) <= set(copy.kwonlyargs)
+
+
+def _has_nan(values: tuple[Structure, ...]) -> bool:
+    return any(isinstance(value, float) and math.isnan(value) for each in values for value in leaves(each))
 
 
 def _parameters(spec: CallSpec) -> str:

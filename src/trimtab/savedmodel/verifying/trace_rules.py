@@ -18,6 +18,7 @@ from trimtab.savedmodel.verifying.words import listed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trimtab.savedmodel.function_spec import CallSpec
     from trimtab.savedmodel.links import PolymorphicFunction
     from trimtab.savedmodel.structure import Structure
     from trimtab.savedmodel.verifying.facts import Facts, Function
@@ -83,7 +84,7 @@ def trace_parameters(facts: Facts) -> Iterator[Problem]:
             if trace.saved is None:
                 continue
             args, kwargs = trace.arguments
-            problem = unbound(spec, args, kwargs)
+            problem = unbound(spec, args, kwargs) or _misplaced(spec, args)
             if problem:
                 where = f"{trace.where}.canonicalized_input_signature"
                 yield Problem(where, f"does not bind to {function.path}{spec}", got=problem)
@@ -171,6 +172,14 @@ def trace_unreachable(facts: Facts) -> Iterator[Problem]:
                     problem = f"is never called: {earlier.name!r} stands before it and takes all that it takes"
                     yield Problem(where, problem, got=repr(trace.name))
                     break
+
+
+def _misplaced(spec: CallSpec, args: tuple[Structure, ...]) -> str:
+    """Which tensor stands where one parameter is and bears the name of another; empty when none does."""
+    for position, (value, parameter) in enumerate(zip(args, spec.args, strict=False)):
+        if isinstance(value, TensorSpec) and value.name != parameter and value.name in spec.args:
+            return f"{value.name!r} as argument {position}, which is {parameter!r}"
+    return ""
 
 
 def takes_all_of(one: Structure, other: Structure) -> bool:
