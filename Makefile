@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SOURCES := pyproject.toml CMakeLists.txt $(shell find src native -type f -not -name '*.so' -not -path '*__pycache__*')
 EXTRAS := torch,onnx,onnxruntime,arrow,serve,lz4
 
-.PHONY: demo test lint types docs bench native sanitize fuzz clean
+.PHONY: demo test lint types docs bench native sanitize fuzz fuzz-saved-model clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets.
@@ -30,6 +30,13 @@ docs: $(VENV)/.test $(VENV)/.installed ## Run every snippet of the documentation
 
 bench: $(VENV)/.test $(VENV)/.installed ## Measure every ratio that we claim, with the peer in the same run.
 	@$(BIN)/python -m benchmarks
+
+SAVED_MODEL_FUZZ_RUNS ?= 1500
+
+fuzz-saved-model: $(VENV)/.test $(VENV)/.installed ## Put mutated SavedModels through everything that looks at one.
+	@$(BIN)/python tests/savedmodel/fuzz_saved_model.py --runs $(SAVED_MODEL_FUZZ_RUNS)
+
+fuzz: fuzz-saved-model
 
 native: $(VENV)/.test ## Build the native module into src/ for work on the sources (PYTHONPATH=src).
 

@@ -16,7 +16,7 @@ BINARY, TEXT, SPLIT = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 MAX_BINARY_BYTES = 1 << 31
 """A protobuf message cannot be larger, and TensorFlow writes none that is."""
 
-MAX_TEXT_BYTES = 64 << 20
+MAX_TEXT_BYTES = 32 << 20
 """Text is parsed as a whole, and slowly."""
 
 
