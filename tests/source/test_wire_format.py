@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trimtab.errors import ArtifactError
 from trimtab.source.bytes import LocalFile, MemorySource
-from trimtab.source.wire import BYTES, Wire
+from trimtab.source.wire import BYTES, Wire, encode_field
 
 
 def varint(value: int) -> bytes:
@@ -119,3 +119,18 @@ def test_text_must_be_utf8_and_short() -> None:
         wire.text(field, limit=10)
     with pytest.raises(ArtifactError, match="at most 1 bytes"):
         wire.text(field, limit=1)
+
+
+@given(st.binary(max_size=300), st.integers(0, 3), st.integers(1, 3))
+def test_leading_text_is_what_the_walk_gives(content: bytes, before: int, number: int) -> None:
+    """Or None, where only the walk can tell."""
+    message = encode_field(number, content)
+    data = b"\0" * before + message + b"\0"
+    at_once = Wire(MemorySource(data)).leading_text(before, before + len(message), limit=200)
+    if at_once is not None:
+        wire = Wire(MemorySource(data))
+        [field] = wire.fields(before, before + len(message))
+        assert field.number == 1
+        assert at_once == wire.text(field, limit=200)
+    elif number == 1 and len(content) < 128:
+        assert content.decode(errors="replace").encode() != content

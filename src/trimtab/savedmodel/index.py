@@ -174,6 +174,9 @@ class _Walk:
 
     def _key(self, entry: WireField) -> str:
         """Field 1 of a message as text: a map entry's key, an OpDef's name."""
+        at_once = self._wire.leading_text(*self._span(entry)[1:], limit=_MAX_NAME)
+        if at_once is not None:
+            return at_once
         for field_ in self._wire.fields(*self._span(entry)[1:]):
             if field_.number == 1:
                 return self._wire.text(field_, limit=_MAX_NAME)

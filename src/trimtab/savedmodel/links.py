@@ -188,11 +188,7 @@ class ServedSignature:
         Of what the callee forwards to, the first that is a trace counts. Traces that capture what the wrapper captures
         win over those that do not. Empty when nothing that the signature runs is registered as a trace.
         """
-        places = {
-            name: (function, position)
-            for function in self.meta_graph.functions.values()
-            for position, name in reversed(list(enumerate(function.trace_names)))
-        }
+        places = self.meta_graph.trace_places
         for name in self.forwards:
             if name in places:
                 return (places[name],)
@@ -226,10 +222,10 @@ class ServedSignature:
 def served_signatures(meta_graph: MetaGraph) -> Mapping[str, ServedSignature]:
     """Every signature of either kind by key: first those of the `signatures` map, then what only TF1 sees."""
     objects = meta_graph.object_graph_def
-    signature_map = objects.children[0].get("signatures") if objects is not None and len(objects.nodes) else None
     in_map: Mapping[str, int] = {}
-    if objects is not None and signature_map is not None and 0 <= signature_map < len(objects.nodes):
-        in_map = objects.children[signature_map]
+    if objects is not None and len(objects.nodes):
+        signature_map = objects.nodes.outline(0).children.get("signatures", -1)
+        in_map = objects.nodes.outline(signature_map).children if 0 <= signature_map < len(objects.nodes) else {}
     keys = dict.fromkeys((*in_map, *(key for key in meta_graph.signature_def if key not in INIT_OPS)))
     return {key: ServedSignature(meta_graph, key, in_map.get(key)) for key in keys}
 

@@ -193,6 +193,15 @@ class MetaGraph:
 
         return polymorphic_functions(self)
 
+    @cached_property
+    def trace_places(self) -> Mapping[str, tuple[PolymorphicFunction, int]]:
+        """By the name of each trace, the function that lists it and its first position in the trial order."""
+        return {
+            name: (function, position)
+            for function in self.functions.values()
+            for position, name in reversed(list(enumerate(function.trace_names)))
+        }
+
     def function(self, path: str) -> PolymorphicFunction:
         """The polymorphic function at an object path. ArtifactError that names what there is, nearest first."""
         from trimtab.savedmodel.links import find_function

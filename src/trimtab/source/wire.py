@@ -111,6 +111,30 @@ class Wire:
             yield WireField(tag >> 3, wire_type, at, begin, stop, value)
             at = stop
 
+    def leading_text(self, start: int, end: int, *, limit: int) -> str | None:
+        """The text of field 1 of the message that lies in `start` to `end`, when it stands first and is short.
+
+        What `fields` and `text` would give, in a fraction of the time; None where it takes them to tell.
+        """
+        here = start - self._window_start
+        if here < 0 or here + 2 > len(self._window):
+            self._window_start, self._window = self.source.window(start, min(2, end - start))
+            here = start - self._window_start
+        window = self._window
+        if end - start < 2 or window[here] != 1 << 3 | BYTES or window[here + 1] >= 0x80:
+            return None
+        begin, stop = here + 2, here + 2 + window[here + 1]
+        if stop > len(window) or stop - here > end - start or stop - begin > limit:
+            return None
+        self._fields_left -= 1
+        self._text_left -= stop - begin
+        if self._fields_left < 0 or self._text_left < 0:
+            return None
+        try:
+            return window[begin:stop].decode()
+        except UnicodeDecodeError:
+            return None
+
     def content(self, field: WireField, *, limit: int) -> bytes:
         """The bytes of a length-delimited field. ArtifactError when it is another kind or longer than `limit`."""
         if field.wire_type != BYTES:
