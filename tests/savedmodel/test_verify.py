@@ -69,6 +69,19 @@ def test_notes_are_asked_for(corpus: Path) -> None:
     assert {each.level for each in verify(corrupted(folder, case.change), notes=True)} == {Level.NOTE}
 
 
+def test_notes_of_a_folder(corpus: Path, tmp_path: Path) -> None:
+    [case] = [case for case in CORRUPTIONS if case.rule == "DEFAULT_NAN"]
+    model = corrupted(corpus / "savedmodel" / case.model / "model", case.change)
+    (tmp_path / "saved_model.pb").write_bytes(model.source.read(0, model.source.size))
+    assert [finding.rule for finding in verify(tmp_path, notes=True)] == ["DEFAULT_NAN"]
+
+
+def test_what_cannot_be_read_is_reported_whatever_was_asked(corpus: Path) -> None:
+    [case] = [case for case in CORRUPTIONS if case.rule == "PART_UNREADABLE"]
+    model = corrupted(corpus / "savedmodel" / case.model / "model", case.change)
+    assert {finding.rule for finding in verify(model, only=["SIGNATURE_DEF_SHAPE"])} == {"PART_UNREADABLE"}
+
+
 def test_the_gravest_findings_come_first(corpus: Path) -> None:
     def change(graph: Any) -> None:
         for each in ("method_that_servers_do_not_know", "signature_def_says_another_dtype"):

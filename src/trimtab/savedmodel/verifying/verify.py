@@ -40,8 +40,13 @@ RULES = rules_of(
 )
 """Every rule by name. What the others could not read is reported by the last."""
 
+_LAST = "PART_UNREADABLE"
+
 MAX_FINDINGS = 1_000
 """How many findings are reported of one rule in one MetaGraph: who has so many needs no more."""
+
+MAX_ERRORS = 4
+"""How many rules meet what cannot be read in a MetaGraph before the others are left out: each would read it again."""
 
 
 def verify(
@@ -54,22 +59,23 @@ def verify(
     """What is wrong with a SavedModel: where its places contradict each other, the graph or the checkpoint.
 
     model: its directory or proto, or one that is loaded. Files beside the proto are looked at where they exist.
-    only, ignore: names of rules; without `only` every rule but notes runs.
+    only, ignore: names of rules; without `only` every rule but notes runs. What they cannot read is always reported.
     notes: also what is as TensorFlow wrote it, and yet surprises.
     Returns the findings, gravest first; none for a model that TensorFlow wrote and nobody changed.
     ArtifactError when the model cannot be read at all; a part that cannot be is a finding.
     """
     if not isinstance(model, SavedModel):
         with load(model) as opened:
-            return verify(opened, only=only, ignore=ignore)
+            return verify(opened, only=only, ignore=ignore, notes=notes)
     wanted = only or {name for name, each in RULES.items() if notes or each.level is not Level.NOTE}
-    names = [name for name in RULES if name in wanted and name not in ignore]
+    names = [name for name in RULES if (name in wanted or name == _LAST) and name not in ignore]
     directory = _directory(model)
     found: dict[Finding, None] = {}
     for meta_graph in model.meta_graphs:
         facts = Facts(model, meta_graph, directory)
         for name in names:
-            found.update(dict.fromkeys(_run(name, facts)))
+            if len(facts.errors) < MAX_ERRORS or name == _LAST:
+                found.update(dict.fromkeys(_run(name, facts)))
     order = list(Level)
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 
