@@ -333,7 +333,7 @@ class Facts:
 
 
 def flat(value: Structure, path: str) -> list[Flat]:
-    """The tensors in a structure in TensorFlow's order, literals left out. Raises nothing: the count is bounded."""
+    """The tensors in a structure in TensorFlow's order, literals left out; MAX_LEAVES of them at most."""
     found: list[Flat] = []
     waiting: list[tuple[Structure, tuple[str | int, ...]]] = [(value, ())]
     while waiting and len(found) < MAX_LEAVES:
