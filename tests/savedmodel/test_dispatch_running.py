@@ -98,6 +98,7 @@ SIMPLIFIED = [
     ("a product of matrices with zeros", node("MatMul"), [fed(2, 2), Known((3, 2), (3, 2), folded=True)]),
     ("a reduction of what is believed to be 1", node("Sum"), [fed(2, 3, believed=(1, 3)), numbers(0)]),
     ("what seems to have no elements", node("BiasAdd"), [fed(0, 2), fed(1)]),
+    ("a reduction of what may come to seem 1", node("Sum"), [fed(2, 3, believed=(None, 3)), numbers(0)]),
     ("a power of a constant", node("Pow"), [fed(4), HALVES]),
 ]
 

@@ -49,9 +49,12 @@ class Known(Struct, frozen=True):
     failure: Failure | None = None
 
     @property
-    def contradicted(self) -> bool:
-        """Whether the optimizer may be wrong about the shape, so that what it simplifies may go wrong too."""
-        return self.believed is None or not compatible(self.shape, self.believed)
+    def trusted(self) -> bool:
+        """Whether the optimizer knows the shape, and rightly so.
+
+        A size that it does not know it may still take from any operation that needs it, also from one that fails.
+        """
+        return self.believed is not None and None not in self.believed and compatible(self.shape, self.believed)
 
     @property
     def integers(self) -> tuple[int, ...] | None:

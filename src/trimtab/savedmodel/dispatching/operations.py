@@ -73,7 +73,7 @@ class _Operation(Struct, frozen=True):
 def _added(_: NodeDef, inputs: list[Known]) -> bool:
     """Adding zeros, or multiplying by ones, is left out where shapes seem to allow it; not what is added to."""
     neutral = any(each.folded and each.shape != () for each in inputs)
-    return not (neutral and any(each.contradicted and each.failure is None for each in inputs))
+    return not (neutral and any(not each.trusted and each.failure is None for each in inputs))
 
 
 def _subtracted(node: NodeDef, inputs: list[Known]) -> bool:
@@ -96,11 +96,13 @@ def _not_folded(_: NodeDef, inputs: list[Known]) -> bool:
 
 
 def _reduced(_: NodeDef, inputs: list[Known]) -> bool:
-    """A reduction along dimensions that seem to be 1 only gives another shape."""
+    """A reduction along dimensions that seem to be 1, or may come to seem so, only gives another shape."""
     believed, axes = inputs[0].believed, inputs[1].integers
-    if not inputs[0].contradicted or believed is None or axes is None:
+    if inputs[0].trusted or inputs[0].failure is not None:
         return True
-    return any(not -len(believed) <= axis < len(believed) or believed[axis] != 1 for axis in axes)
+    if believed is None or axes is None or any(not -len(believed) <= axis < len(believed) for axis in axes):
+        return False
+    return any(believed[axis] not in (None, 1) for axis in axes)
 
 
 def _reshaped(_: NodeDef, inputs: list[Known]) -> bool:
@@ -129,7 +131,7 @@ STATEFUL = frozenset({"AssignAddVariableOp", "AssignSubVariableOp", "AssignVaria
 
 def _packed(_: NodeDef, inputs: list[Known]) -> bool:
     """The same tensor packed several times is repeated instead, as often as its believed shape asks for."""
-    return len({each.shape for each in inputs}) > 1 or not any(each.contradicted for each in inputs)
+    return len({each.shape for each in inputs}) > 1 or all(each.trusted for each in inputs)
 
 
 _MAX_BEFORE = 8

@@ -16,6 +16,7 @@ from trimtab.savedmodel.dispatching.op_shapes import NOTHING, Failure, Known
 from trimtab.savedmodel.dispatching.operations import STATEFUL, result_of
 from trimtab.savedmodel.dispatching.parsing import PARSING, parse_failure
 from trimtab.savedmodel.dispatching.refusing import Raises
+from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.graph import TensorName
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _passed(definition: FunctionDef, position: int, known: Known, depth: int) ->
     declared = _declared(definition, position)
     if declared is None or known.shape is None or known.failure is not None:
         return known
-    if known.contradicted and known.believed is not None:
+    if not compatible(known.shape, known.believed):
         return replace(known, before=(*known.before, declared))
     return replace(known, believed=declared, before=(*known.before, known.believed) if depth else known.before)
 
