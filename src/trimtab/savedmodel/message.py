@@ -58,8 +58,31 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 def fields(data: bytes, start: int, end: int, where: str) -> Iterator[tuple[int, int, int, int]]:
     """Number, wire type, and then the value and its end for a varint, or where the content begins and ends."""
-    for tag, begin, stop in _tagged(data, start, end, where):
-        yield tag >> 3, tag & 7, begin, stop
+    position = start
+    try:
+        while position < end:
+            tag = data[position]
+            position += 1
+            if tag >= 0x80:
+                tag, position = _varint(data, position - 1, _LONGEST_TAG)
+            wire_type = tag & 7
+            if wire_type == BYTES:
+                begin = position + 1
+                length = data[position]
+                if length >= 0x80:
+                    length, begin = _varint(data, position, _LONGEST_TAG)
+                position = begin + length
+            elif wire_type == VARINT:
+                begin, position = _varint(data, position)
+            elif wire_type in (FIXED32, FIXED64):
+                begin, position = position, position + (4 if wire_type == FIXED32 else 8)
+            else:
+                raise _malformed(where, position, "a field of a known wire type", f"wire type {wire_type}")
+            if position > end or not 8 <= tag <= 0xFFFFFFFF:
+                raise _malformed(where, position, "a field inside its message", "one that passes its end")
+            yield tag >> 3, wire_type, begin, position
+    except IndexError:
+        raise _malformed(where, position, "a whole field", "the end of the data") from None
 
 
 def text(data: bytes, start: int, end: int, where: str) -> str:
@@ -78,7 +101,7 @@ def int32(number: int) -> int:
 class _Plan(NamedTuple):
     """How to decode a field of one tag. One of `read` (a scalar), `message`, `entry` (of a map) is set.
 
-    read: the value, given the data and what `_tagged` says. packed: the width of each number; 0 for varints.
+    read: the value, given the data and what `fields` says. packed: the width of each number; 0 for varints.
     rivals: the other fields of its oneof, which it unsets.
     """
 
@@ -150,9 +173,9 @@ class _Decoder:
         values: dict[str, Any] = {}
         parts: dict[str, tuple[type[Message], list[tuple[int, int]]]] = {}
         for start, end in spans:
-            for tag, begin, stop in _tagged(data, start, end, self._where):
+            for number, wire_type, begin, stop in fields(data, start, end, self._where):
                 self._spend(1, begin)
-                plan = plans.get(tag)
+                plan = plans.get(number << 3 | wire_type)
                 if plan is None:
                     continue
                 name, repeated, read, message, entry, packed, rivals = plan
@@ -236,35 +259,6 @@ _SCALARS: dict[str, tuple[int, Callable[[bytes, int, int], Any]]] = {
     "double": (FIXED64, lambda data, begin, _end: struct.unpack_from("<d", data, begin)[0]),
     "fixed64": (FIXED64, lambda data, begin, end: int.from_bytes(data[begin:end], "little")),
 }
-
-
-def _tagged(data: bytes, start: int, end: int, where: str) -> Iterator[tuple[int, int, int]]:
-    """Tag, and then the value and its end for a varint, or where the content begins and ends."""
-    position = start
-    try:
-        while position < end:
-            tag = data[position]
-            position += 1
-            if tag >= 0x80:
-                tag, position = _varint(data, position - 1, _LONGEST_TAG)
-            wire_type = tag & 7
-            if wire_type == BYTES:
-                begin = position + 1
-                length = data[position]
-                if length >= 0x80:
-                    length, begin = _varint(data, position, _LONGEST_TAG)
-                position = begin + length
-            elif wire_type == VARINT:
-                begin, position = _varint(data, position)
-            elif wire_type in (FIXED32, FIXED64):
-                begin, position = position, position + (4 if wire_type == FIXED32 else 8)
-            else:
-                raise _malformed(where, position, "a field of a known wire type", f"wire type {wire_type}")
-            if position > end or not 8 <= tag <= 0xFFFFFFFF:
-                raise _malformed(where, position, "a field inside its message", "one that passes its end")
-            yield tag, begin, position
-    except IndexError:
-        raise _malformed(where, position, "a whole field", "the end of the data") from None
 
 
 _LONGEST_TAG, _LONGEST_VARINT = 5, 10

@@ -82,7 +82,8 @@ class MemorySource(ByteSource):
 
     def window(self, offset: int, length: int) -> tuple[int, bytes]:
         """All of the bytes."""
-        self.read(offset, length)
+        if offset < 0 or offset + length > self.size:
+            self.read(offset, length)  # says what is wrong
         return 0, self._data
 
 
@@ -120,26 +121,29 @@ class LocalFile(ByteSource):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
 
     def _read(self, offset: int, length: int) -> bytes:
+        start, data = self._around(offset, length)
+        return data if len(data) == length else data[offset - start : offset - start + length]
+
+    def window(self, offset: int, length: int) -> tuple[int, bytes]:
+        """The window of the file that holds these bytes."""
+        if offset < 0 or offset + length > self.size:
+            self.read(offset, length)  # says what is wrong
+        return self._around(offset, length)
+
+    def _around(self, offset: int, length: int) -> tuple[int, bytes]:
+        """Where a run of bytes begins and the bytes, a window that holds the range or, of a long range, itself."""
         for start, data in self._windows:
             if start <= offset and offset + length <= start + len(data):
-                return data[offset - start : offset - start + length]
+                return start, data
         straight_on = offset == self._next_offset or any(
             start <= offset <= start + len(data) for start, data in self._windows[:1]
         )
         self._window_length = min(self._window_length * 2, _LARGEST_WINDOW) if straight_on else _SMALLEST_WINDOW
         self._next_offset = offset + length
         if length >= self._window_length:
-            return self._fetch(offset, length)
+            return offset, self._fetch(offset, length)
         data = self._fetch(offset, min(self._window_length, self.size - offset))
         self._windows = [(offset, data), *self._windows[: _KEPT_WINDOWS - 1]]
-        return data[:length]
-
-    def window(self, offset: int, length: int) -> tuple[int, bytes]:
-        """The window of the file that holds these bytes."""
-        data = self.read(offset, length)
-        for start, window in self._windows:
-            if start <= offset and offset + length <= start + len(window):
-                return start, window
         return offset, data
 
     def _fetch(self, offset: int, length: int) -> bytes:
