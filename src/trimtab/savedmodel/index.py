@@ -187,7 +187,7 @@ class _Walk:
         self._parts_left -= 1
         if self._parts_left < 0:
             raise self._too_many(field_, f"at most {MAX_PARTS} nodes, functions and objects")
-        return self._span(field_)
+        return Span(field_.at, field_.start, field_.end) if field_.wire_type == BYTES else self._span(field_)
 
     def _entry(self, field_: WireField) -> Span:
         """One of the things that a model has few of."""

@@ -174,7 +174,9 @@ class _Decoder:
         parts: dict[str, tuple[type[Message], list[tuple[int, int]]]] = {}
         for start, end in spans:
             for number, wire_type, begin, stop in fields(data, start, end, self._where):
-                self._spend(1, begin)
+                self._left -= 1
+                if self._left < 0:
+                    raise self._too_many(begin)
                 plan = plans.get(number << 3 | wire_type)
                 if plan is None:
                     continue
@@ -216,7 +218,9 @@ class _Decoder:
 
     def _packed(self, read: Callable[[bytes, int, int], Any], width: int, start: int, end: int) -> list[Any]:
         data = self._data
-        self._spend((end - start) // (width or 1), start)
+        self._left -= (end - start) // (width or 1)
+        if self._left < 0:
+            raise self._too_many(start)
         if width:
             if (end - start) % width:
                 raise _malformed(self._where, start, f"numbers of {width} bytes", f"{end - start} bytes")
@@ -232,10 +236,8 @@ class _Decoder:
             raise _malformed(self._where, position, "a number inside its field", "one that passes its end")
         return found
 
-    def _spend(self, fields: int, at: int) -> None:
-        self._left -= fields
-        if self._left < 0:
-            raise _malformed(self._where, at, f"at most {MAX_FIELDS} fields", "more")
+    def _too_many(self, at: int) -> ArtifactError:
+        return _malformed(self._where, at, f"at most {MAX_FIELDS} fields", "more")
 
 
 def _default(entry: dict[int, _Plan], number: int) -> Any:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.message import BYTES, VARINT, decode, fields, int32, text
 from trimtab.savedmodel.object_protos import KINDS, SavedConcreteFunction, SavedObject
 from trimtab.savedmodel.schema import SCHEMA
+from trimtab.source.wire import encode_varint
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.index import MetaGraphIndex, Span
@@ -27,7 +30,11 @@ MAX_CAPTURES = 20_000
 MAX_PATHS = 8 << 20
 """How many characters the paths of all nodes have."""
 
+_MAX_SEARCHES, _SEARCHED_BYTES = 100, 128 << 20
+"""How often the bytes of the nodes are searched, and how many: beyond that, decoding them all is cheaper."""
+
 _KIND_OF = {field.number: field.name for field in SCHEMA.messages["SavedObject"] if field.name in KINDS}
+_START = 1
 _FUNCTION = next(number for number, kind in _KIND_OF.items() if kind == "function")
 
 
@@ -54,6 +61,7 @@ class ObjectGraph:
             )
         data = source.read(span.start, span.end - span.start)
         self._where = f"{source.name}: object_graph_def"
+        self._searches_left = min(_MAX_SEARCHES, _SEARCHED_BYTES // (len(data) + 1))
         self.nodes = Nodes(data, index, span.start, f"{source.name}: nodes")
         self.concrete_functions = ConcreteFunctions(data, index, span.start, f"{source.name}: concrete_functions")
 
@@ -71,6 +79,21 @@ class ObjectGraph:
     def traces(self) -> Sequence[tuple[str, ...]]:
         """Of each node that is a SavedFunction, the names of its traces in trial order, without decoding it."""
         return [outline.traces for outline in self._outlines]
+
+    def listing(self, trace: str) -> int | None:
+        """The SavedFunction that lists a trace, the first in the order of nodes, or None.
+
+        The first few are found by their bytes, which saves decoding every node for the sake of one.
+        """
+        if self._searches_left > 0:
+            self._searches_left -= 1
+            return self.nodes.find(trace)
+        return self._listings.get(trace)
+
+    @cached_property
+    def _listings(self) -> Mapping[str, int]:
+        functions = [node_id for node_id, kind in enumerate(self.kinds) if kind == "function"]
+        return {trace: node_id for node_id in reversed(functions) for trace in self.traces[node_id]}
 
     @cached_property
     def paths(self) -> Mapping[int, str]:
@@ -153,6 +176,19 @@ class Nodes(Sequence[SavedObject]):
             made = decode(SavedObject, self._data, where, start - self._offset, end - self._offset)
             self._made[node_id] = made
         return made
+
+    def find(self, trace: str) -> int | None:
+        """The first SavedFunction that lists a trace, by the bytes of its name."""
+        name = trace.encode()
+        written = b"\x0a" + encode_varint(len(name)) + name
+        at = self._data.find(written)
+        while at >= 0:
+            node_id = bisect_right(self._spans, at + self._offset, key=itemgetter(_START)) - 1
+            end = self._spans[node_id].end - self._offset if node_id >= 0 else 0
+            if at < end and trace in self.outline(node_id).traces:
+                return node_id
+            at = self._data.find(written, max(at + 1, end))
+        return None
 
     def outline(self, node_id: int) -> Outline:
         """The outline of a node, at a tenth of the cost of decoding it."""

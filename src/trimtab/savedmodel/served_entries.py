@@ -125,10 +125,17 @@ class ServedEntries:
         return [name for name in names if name in self.library and _flat_types(self.library[name]) == wanted]
 
     def _paths(self, name: str) -> tuple[str, ...]:
-        function = self._traced.get(name)
         args, kwargs = self._meta_graph.concrete_function(name).arguments
-        leaves = call_leaves(args, kwargs, function.spec if function is not None else self._bare_specs.get(name, _NONE))
+        leaves = call_leaves(args, kwargs, self._spec(name))
         return tuple(path for leaf in leaves for path in component_paths(leaf))
+
+    def _spec(self, trace: str) -> CallSpec:
+        objects = self._meta_graph.object_graph_def
+        node_id = objects.listing(trace) if objects is not None else None
+        function = objects.nodes[node_id].function if objects is not None and node_id is not None else None
+        if function is None:
+            return self._bare_specs.get(trace, _NONE)
+        return call_spec(function.function_spec, f"{self._meta_graph.where}.object_graph_def.nodes[{node_id}]")
 
     @cached_property
     def _traced(self) -> dict[str, PolymorphicFunction]:
