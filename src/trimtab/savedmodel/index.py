@@ -167,17 +167,23 @@ class _Walk:
 
     def _function_name(self, function: WireField) -> str:
         """FunctionDef.signature.name: its first field's first field in every proto that TensorFlow wrote."""
-        for field_ in self._wire.fields(*self._span(function)[1:]):
+        span = self._span(function)
+        signature = self._wire.leading(span.start, span.end)
+        name = self._wire.leading_text(*signature, limit=_MAX_NAME) if signature is not None else None
+        if name is not None:
+            return name
+        for field_ in self._wire.fields(span.start, span.end):
             if field_.number == 1:
                 return self._key(field_)
         return ""
 
     def _key(self, entry: WireField) -> str:
         """Field 1 of a message as text: a map entry's key, an OpDef's name."""
-        at_once = self._wire.leading_text(*self._span(entry)[1:], limit=_MAX_NAME)
+        span = self._span(entry)
+        at_once = self._wire.leading_text(span.start, span.end, limit=_MAX_NAME)
         if at_once is not None:
             return at_once
-        for field_ in self._wire.fields(*self._span(entry)[1:]):
+        for field_ in self._wire.fields(span.start, span.end):
             if field_.number == 1:
                 return self._wire.text(field_, limit=_MAX_NAME)
         return ""

@@ -135,9 +135,8 @@ class LocalFile(ByteSource):
         for start, data in self._windows:
             if start <= offset and offset + length <= start + len(data):
                 return start, data
-        straight_on = offset == self._next_offset or any(
-            start <= offset <= start + len(data) for start, data in self._windows[:1]
-        )
+        start, data = self._windows[0] if self._windows else (0, b"")
+        straight_on = offset == self._next_offset or start <= offset <= start + len(data)
         self._window_length = min(self._window_length * 2, _LARGEST_WINDOW) if straight_on else _SMALLEST_WINDOW
         self._next_offset = offset + length
         if length >= self._window_length:

@@ -111,27 +111,38 @@ class Wire:
             yield WireField(tag >> 3, wire_type, at, begin, stop, value)
             at = stop
 
-    def leading_text(self, start: int, end: int, *, limit: int) -> str | None:
-        """The text of field 1 of the message that lies in `start` to `end`, when it stands first and is short.
+    def leading(self, start: int, end: int) -> tuple[int, int] | None:
+        """Where the content of field 1 lies in the message in `start` to `end`, when it stands first and is short.
 
-        What `fields` and `text` would give, in a fraction of the time; None where it takes them to tell.
+        What `fields` would give, in a fraction of the time; None where it takes that to tell.
         """
         here = start - self._window_start
-        if here < 0 or here + 2 > len(self._window):
-            self._window_start, self._window = self.source.window(start, min(2, end - start))
+        if here < 0 or here + _LONGEST_HEAD > len(self._window):
+            self._window_start, self._window = self.source.window(start, min(_LONGEST_HEAD, end - start))
             here = start - self._window_start
         window = self._window
-        if end - start < 2 or window[here] != 1 << 3 | BYTES or window[here + 1] >= 0x80:
+        if end - start < 3 or here + 3 > len(window) or window[here] != 1 << 3 | BYTES:
             return None
-        begin, stop = here + 2, here + 2 + window[here + 1]
-        if stop > len(window) or stop - here > end - start or stop - begin > limit:
-            return None
+        length, here = window[here + 1], here + 2
+        if length >= 0x80:
+            length, here = length & 0x7F | window[here] << 7, here + 1
+            if window[here - 1] >= 0x80:
+                return None
         self._fields_left -= 1
-        self._text_left -= stop - begin
-        if self._fields_left < 0 or self._text_left < 0:
+        begin = self._window_start + here
+        return (begin, begin + length) if begin + length <= end and self._fields_left >= 0 else None
+
+    def leading_text(self, start: int, end: int, *, limit: int) -> str | None:
+        """The text of `leading`, likewise."""
+        span = self.leading(start, end)
+        if span is None:
             return None
+        begin, stop = span[0] - self._window_start, span[1] - self._window_start
+        if stop > len(self._window) or stop - begin > min(limit, self._text_left):
+            return None
+        self._text_left -= stop - begin
         try:
-            return window[begin:stop].decode()
+            return self._window[begin:stop].decode()
         except UnicodeDecodeError:
             return None
 
