@@ -58,7 +58,7 @@ def feed_cautions(specs: Iterable[TensorSpec], feeds: Iterable[Feed]) -> Iterato
     """Of the call of a signature: the shapes that it does not declare and takes all the same."""
     for spec, feed in zip(specs, feeds, strict=False):
         if not compatible(spec.shape, feed.shape):
-            text = f"TensorFlow checks no shape here: {shape_text(feed.shape)} is fed to {spec}, and computed with."
+            text = f"TensorFlow checks no shape here: {shape_text(feed.shape)} is fed to {spec} all the same."
             yield Caution("SHAPE_NOT_CHECKED", feed.path, text)
 
 
