@@ -135,7 +135,7 @@ class LocalFile(ByteSource):
         for start, data in self._windows:
             if start <= offset and offset + length <= start + len(data):
                 return start, data
-        start, data = self._windows[0] if self._windows else (0, b"")
+        start, data = self._windows[0] if self._windows else (self.size + 1, b"")
         straight_on = offset == self._next_offset or start <= offset <= start + len(data)
         self._window_length = min(self._window_length * 2, _LARGEST_WINDOW) if straight_on else _SMALLEST_WINDOW
         self._next_offset = offset + length

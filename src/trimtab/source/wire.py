@@ -121,10 +121,12 @@ class Wire:
             self._window_start, self._window = self.source.window(start, min(_LONGEST_HEAD, end - start))
             here = start - self._window_start
         window = self._window
-        if end - start < 3 or here + 3 > len(window) or window[here] != 1 << 3 | BYTES:
+        if end - start < 2 or here + 2 > len(window) or window[here] != 1 << 3 | BYTES:
             return None
         length, here = window[here + 1], here + 2
         if length >= 0x80:
+            if here == len(window):
+                return None
             length, here = length & 0x7F | window[here] << 7, here + 1
             if window[here - 1] >= 0x80:
                 return None
