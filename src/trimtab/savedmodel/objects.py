@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, overload
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.message import BYTES, VARINT, decode, fields, int32, text
-from trimtab.savedmodel.object_protos import KINDS, SavedConcreteFunction, SavedObject
-from trimtab.savedmodel.schema import SCHEMA
+from trimtab.savedmodel.message import BYTES, decode, fields
+from trimtab.savedmodel.object_protos import SavedConcreteFunction, SavedObject
+from trimtab.savedmodel.outlines import MAX_TRACES, Outline, outline
 from trimtab.source.wire import encode_varint
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from trimtab.source.bytes import ByteSource
 
 MAX_BYTES = 256 << 20
-
-MAX_TRACES = 10_000
-"""How many traces the functions of a graph list in all."""
 
 MAX_CAPTURES = 20_000
 """How many nodes one function captures."""
@@ -33,17 +30,7 @@ MAX_PATHS = 8 << 20
 _MAX_SEARCHES, _SEARCHED_BYTES = 100, 128 << 20
 """How often the bytes of the nodes are searched, and how many: beyond that, decoding them all is cheaper."""
 
-_KIND_OF = {field.number: field.name for field in SCHEMA.messages["SavedObject"] if field.name in KINDS}
 _START = 1
-_FUNCTION = next(number for number, kind in _KIND_OF.items() if kind == "function")
-
-
-class Outline(NamedTuple):
-    """What a node shows without being decoded: its kind, its children's ids by name, and a SavedFunction's traces."""
-
-    kind: str
-    children: dict[str, int]
-    traces: tuple[str, ...]
 
 
 class ObjectGraph:
@@ -191,28 +178,9 @@ class Nodes(Sequence[SavedObject]):
         return None
 
     def outline(self, node_id: int) -> Outline:
-        """The outline of a node, at a tenth of the cost of decoding it."""
-        data, where = self._data, f"{self._where}[{node_id}]"
+        """The outline of a node."""
         _, start, end = self._spans[node_id]
-        kind, children, traces = "", {}, []
-        for number, wire_type, begin, stop in fields(data, start - self._offset, end - self._offset, where):
-            if number == 1 and wire_type == BYTES:
-                child, name = 0, ""
-                for inner, inner_type, at, until in fields(data, begin, stop, where):
-                    if inner == 1 and inner_type == VARINT:
-                        child = int32(at)
-                    elif inner == 2 and inner_type == BYTES:
-                        name = text(data, at, until, where)
-                children[name] = child
-                continue
-            kind = _KIND_OF.get(number, kind)
-            if number == _FUNCTION and wire_type == BYTES:
-                for inner, inner_type, at, until in fields(data, begin, stop, where):
-                    if inner == 1 and inner_type == BYTES:
-                        traces.append(text(data, at, until, where))
-                        if len(traces) > MAX_TRACES:
-                            raise _too_many(where, f"{MAX_TRACES} traces")
-        return Outline(kind, children, tuple(traces))
+        return outline(self._data, start - self._offset, end - self._offset, f"{self._where}[{node_id}]")
 
 
 class ConcreteFunctions(Mapping[str, SavedConcreteFunction]):
