@@ -6,11 +6,13 @@ Nothing is decoded but the keys and names by which parts are looked up. Edits re
 from __future__ import annotations
 
 from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
 from trimtab.errors import ArtifactError
+from trimtab.savedmodel.message import fields, text
 from trimtab.source.wire import BYTES, VARINT, Wire, WireField
 
 if TYPE_CHECKING:
@@ -24,7 +26,11 @@ MAX_PARTS = 150_000
 MAX_ENTRIES = 10_000
 """How many MetaGraphs, signatures, collections and assets it has in all."""
 
+MAX_OBJECT_GRAPH_BYTES = 64 << 20
+"""How large an object graph is; that of 4,000 objects is of a megabyte."""
+
 _MAX_NAME = 64 << 10
+_MAX_ENTRY_FIELDS = 64
 
 
 class Span(NamedTuple):
@@ -107,6 +113,16 @@ def looks_like_saved_model(source: ByteSource) -> bool:
     return False
 
 
+def _entry_key(data: bytes, start: int, end: int, where: str) -> str:
+    """The key of a map's entry; empty when its first few fields hold none."""
+    for number, wire_type, begin, stop in islice(fields(data, start, end, where), _MAX_ENTRY_FIELDS):
+        if number == 1 and wire_type == BYTES:
+            if stop - begin > _MAX_NAME:
+                raise ArtifactError(where=where, expected=f"a key of at most {_MAX_NAME} bytes", got=str(stop - begin))
+            return text(data, begin, stop, where)
+    return ""
+
+
 class _Walk:
     def __init__(self, source: ByteSource) -> None:
         self._wire = Wire(source, max_fields=4 * MAX_PARTS)
@@ -159,11 +175,24 @@ class _Walk:
                         index.function[self._function_name(function)] = self._part(function)
 
     def _objects(self, index: MetaGraphIndex, span: Span) -> None:
-        for field_ in self._wire.fields(span.start, span.end):
-            if field_.number == 1:
-                index.nodes.append(self._part(field_))
-            elif field_.number == 2:
-                index.concrete_functions[self._key(field_)] = self._part(field_)
+        """Read at once: the object graph is a small part of a model, and of many small parts."""
+        size = span.end - span.start
+        where = f"{self._name}: object_graph_def"
+        if size > MAX_OBJECT_GRAPH_BYTES:
+            raise ArtifactError(where=where, expected=f"at most {MAX_OBJECT_GRAPH_BYTES} bytes", got=str(size))
+        data = self._wire.source.read(span.start, size)
+        at = span.start
+        for number, wire_type, begin, stop in fields(data, 0, size, where):
+            field_ = WireField(number, wire_type, at, span.start + begin, span.start + stop, stop - begin)
+            if number not in (1, 2):
+                self._spend(field_)
+            else:
+                part = self._part(field_)
+                if number == 1:
+                    index.nodes.append(part)
+                else:
+                    index.concrete_functions[_entry_key(data, begin, stop, where)] = part
+            at = span.start + stop
 
     def _function_name(self, function: WireField) -> str:
         """FunctionDef.signature.name: its first field's first field in every proto that TensorFlow wrote."""
@@ -190,10 +219,13 @@ class _Walk:
 
     def _part(self, field_: WireField) -> Span:
         """One of the things that a model has very many of."""
+        self._spend(field_)
+        return Span(field_.at, field_.start, field_.end) if field_.wire_type == BYTES else self._span(field_)
+
+    def _spend(self, field_: WireField) -> None:
         self._parts_left -= 1
         if self._parts_left < 0:
             raise self._too_many(field_, f"at most {MAX_PARTS} nodes, functions and objects")
-        return Span(field_.at, field_.start, field_.end) if field_.wire_type == BYTES else self._span(field_)
 
     def _entry(self, field_: WireField) -> Span:
         """One of the things that a model has few of."""

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, overload
 
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.message import BYTES, decode, fields
-from trimtab.savedmodel.object_protos import SavedConcreteFunction, SavedObject
+from trimtab.savedmodel.object_protos import SavedConcreteFunction, SavedObject, SavedUserObject
 from trimtab.savedmodel.outlines import MAX_TRACES, Outline, outline
+from trimtab.savedmodel.schema import SCHEMA
 from trimtab.source.wire import encode_varint
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.index import MetaGraphIndex, Span
     from trimtab.source.bytes import ByteSource
-
-MAX_BYTES = 256 << 20
 
 MAX_CAPTURES = 20_000
 """How many nodes one function captures."""
@@ -31,6 +30,7 @@ _MAX_SEARCHES, _SEARCHED_BYTES = 100, 128 << 20
 """How often the bytes of the nodes are searched, and how many: beyond that, decoding them all is cheaper."""
 
 _START = 1
+_USER_OBJECT = next(field.number for field in SCHEMA.messages["SavedObject"] if field.name == "user_object")
 
 
 class ObjectGraph:
@@ -40,12 +40,6 @@ class ObjectGraph:
     """
 
     def __init__(self, source: ByteSource, index: MetaGraphIndex, span: Span) -> None:
-        if span.end - span.start > MAX_BYTES:
-            raise ArtifactError(
-                where=f"{source.name}: object_graph_def",
-                expected=f"at most {MAX_BYTES} bytes",
-                got=str(span.end - span.start),
-            )
         data = source.read(span.start, span.end - span.start)
         self._where = f"{source.name}: object_graph_def"
         self._searches_left = min(_MAX_SEARCHES, _SEARCHED_BYTES // (len(data) + 1))
@@ -163,6 +157,15 @@ class Nodes(Sequence[SavedObject]):
             made = decode(SavedObject, self._data, where, start - self._offset, end - self._offset)
             self._made[node_id] = made
         return made
+
+    def user_object(self, node_id: int) -> SavedUserObject | None:
+        """What a node says of its class, without its children: a root may have thousands."""
+        _, start, end = self._spans[node_id]
+        where, found = f"{self._where}[{node_id}]", None
+        for number, wire_type, begin, stop in fields(self._data, start - self._offset, end - self._offset, where):
+            if number == _USER_OBJECT and wire_type == BYTES:
+                found = decode(SavedUserObject, self._data, where, begin, stop)
+        return found
 
     def find(self, trace: str) -> int | None:
         """The first SavedFunction that lists a trace, by the bytes of its name."""

@@ -115,7 +115,7 @@ def _made_by(objects: ObjectGraph | None) -> str:
     """What the root object says of the library that made it."""
     if objects is None or not objects.nodes:
         return ""
-    root = objects.nodes[0].user_object
+    root = objects.nodes.user_object(0)
     identifier = root.identifier if root is not None else ""
     children = objects.children[0]
     if identifier.startswith("_tf_keras"):
