@@ -183,10 +183,8 @@ def many_graph_nodes() -> bytes:
 
 @hostile
 def almost_too_many_graph_nodes() -> bytes:
-    nodes = [
-        tagged(1, BYTES, tagged(1, BYTES, b"n%d" % n) + tagged(3, BYTES, b"n%d" % (n - 1))) for n in range(150_000)
-    ]
-    feed = tagged(5, BYTES, tagged(1, BYTES, b"s") + tagged(2, BYTES, tf1_signature(b"n0:0", b"n149999:0")))
+    nodes = [tagged(1, BYTES, tagged(1, BYTES, b"n%d" % n) + tagged(3, BYTES, b"n%d" % (n - 1))) for n in range(99_000)]
+    feed = tagged(5, BYTES, tagged(1, BYTES, b"s") + tagged(2, BYTES, tf1_signature(b"n0:0", b"n98999:0")))
     return tagged(2, BYTES, tagged(2, BYTES, b"".join(nodes)) + feed)
 
 

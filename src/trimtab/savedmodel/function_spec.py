@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.object_protos import FunctionSpec
     from trimtab.savedmodel.structure import Structure
 
+MAX_PARAMETERS = 10_000
+"""How many parameters a function has: Python itself takes more, and nobody writes as many."""
+
 _JIT = {1: True, 2: False}
 
 
@@ -85,6 +88,8 @@ def call_spec(proto: FunctionSpec, where: str) -> CallSpec:
 
 def _texts(value: Structure, where: str, field: str) -> tuple[str, ...]:
     items = _sequence(value, where, field)
+    if len(items) > MAX_PARAMETERS:
+        raise _unexpected(where, field, f"at most {MAX_PARAMETERS} parameters", len(items))
     if not all(isinstance(item, str) for item in items):
         raise _unexpected(where, field, "names", items)
     return cast("tuple[str, ...]", items)

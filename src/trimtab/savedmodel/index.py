@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trimtab.source.bytes import ByteSource
 
-MAX_PARTS = 150_000
+MAX_PARTS = 100_000
 """How many nodes, functions and objects a SavedModel has in all, before it is taken for a bomb."""
 
 MAX_ENTRIES = 10_000

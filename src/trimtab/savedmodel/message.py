@@ -23,7 +23,10 @@ MAX_DEPTH = 100
 """How deep messages nest; protobuf's own limit."""
 
 MAX_FIELDS = 500_000
-"""How many fields one decoded message has in all, before it is taken for a bomb."""
+"""How many fields one decoded message has in all, before it is taken for a bomb: a vocabulary is one message."""
+
+MAX_DECLARED = 100_000
+"""How many fields an object, a concrete function, a signature or a collection has: some 10,000 children or inputs."""
 
 _CLASSES: dict[str, type[Message]] = {}
 
@@ -44,12 +47,14 @@ class Message(Struct, frozen=True, repr_omit_defaults=True):
 _M = TypeVar("_M", bound=Message)
 
 
-def decode(cls: type[_M], data: bytes, where: str, start: int = 0, end: int | None = None) -> _M:
+def decode(
+    cls: type[_M], data: bytes, where: str, start: int = 0, end: int | None = None, *, max_fields: int = MAX_FIELDS
+) -> _M:
     """The message of class `cls` that lies in `start` to `end` of `data`.
 
-    where: what errors call it. ArtifactError when it is malformed, nested too deep or has too many fields.
+    where: what errors call it. ArtifactError when it is malformed, nested too deep or has more than `max_fields`.
     """
-    message: _M = _Decoder(data, where).message(cls, [(start, len(data) if end is None else end)], 0)
+    message: _M = _Decoder(data, where, max_fields).message(cls, [(start, len(data) if end is None else end)], 0)
     return message
 
 
@@ -156,10 +161,10 @@ class _Decoder:
     A message is given as spans, because its parts, where it has several, count as one.
     """
 
-    def __init__(self, data: bytes, where: str) -> None:
+    def __init__(self, data: bytes, where: str, max_fields: int) -> None:
         self._data = data
         self._where = where
-        self._left = MAX_FIELDS
+        self._most = self._left = max_fields
 
     def message(self, cls: type[_M], spans: list[tuple[int, int]], depth: int) -> _M:
         values = self._values(_plans(cls), spans, depth)
@@ -237,7 +242,7 @@ class _Decoder:
         return found
 
     def _too_many(self, at: int) -> ArtifactError:
-        return _malformed(self._where, at, f"at most {MAX_FIELDS} fields", "more")
+        return _malformed(self._where, at, f"at most {self._most} fields", "more")
 
 
 def _default(entry: dict[int, _Plan], number: int) -> Any:

@@ -14,12 +14,12 @@ from trimtab.savedmodel.file import open_proto
 from trimtab.savedmodel.graph import GraphDef, Library
 from trimtab.savedmodel.graph_protos import AssetFileDef, CollectionDef, MetaInfoDef, SaverDef, SignatureDef
 from trimtab.savedmodel.index import index_saved_model
-from trimtab.savedmodel.message import BYTES, Message, decode, fields
+from trimtab.savedmodel.message import BYTES, MAX_DECLARED, Message, decode, fields
 from trimtab.savedmodel.objects import ObjectGraph
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from trimtab.savedmodel.index import MetaGraphIndex, SavedModelIndex, Span
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from trimtab.source.bytes import ByteSource
 
 _M = TypeVar("_M", bound=Message)
+
+MAX_SIGNATURE_TENSORS = 20_000
+"""How many inputs and outputs the signatures of a MetaGraph have in all: ten signatures of 2,000 each."""
 
 _MAX_PART_BYTES = 64 << 20
 
@@ -155,7 +158,19 @@ class MetaGraph:
     @cached_property
     def signature_def(self) -> Mapping[str, SignatureDef]:
         """Place 2: what TF1 and C++ feed and fetch, by key, init ops included."""
-        return self._entries(SignatureDef, self.index.signature_def, "signature_def")
+        found: dict[str, SignatureDef] = {}
+        left = MAX_SIGNATURE_TENSORS
+        for key, each in self._entries(SignatureDef, self.index.signature_def, "signature_def"):
+            found[key] = each
+            left -= len(each.inputs) + len(each.outputs)
+            if left < 0:
+                raise ArtifactError(
+                    where=f"{self.where}.signature_def",
+                    expected=f"at most {MAX_SIGNATURE_TENSORS} inputs and outputs of all signatures together",
+                    got="more",
+                    hint="No model needs so many: the file is damaged, or made to exhaust whoever reads it.",
+                )
+        return found
 
     @cached_property
     def object_graph_def(self) -> ObjectGraph | None:
@@ -177,7 +192,7 @@ class MetaGraph:
     @cached_property
     def collection_def(self) -> Mapping[str, CollectionDef]:
         """The collections of a TF1 graph."""
-        return self._entries(CollectionDef, self.index.collection_def, "collection_def")
+        return dict(self._entries(CollectionDef, self.index.collection_def, "collection_def"))
 
     @cached_property
     def signatures(self) -> Mapping[str, ServedSignature]:
@@ -226,16 +241,15 @@ class MetaGraph:
             return cls()
         return decode(cls, self._read(span, f"{self.where}.{field}"), f"{self.where}.{field}")
 
-    def _entries(self, cls: type[_M], spans: Mapping[str, Span], field: str) -> dict[str, _M]:
-        found = {}
+    def _entries(self, cls: type[_M], spans: Mapping[str, Span], field: str) -> Iterator[tuple[str, _M]]:
         for key, span in spans.items():
             where = f"{self.where}.{field}[{key!r}]"
             data = self._read(span, where)
-            found[key] = cls()
+            found = cls()
             for number, wire_type, begin, stop in fields(data, 0, len(data), where):
                 if number == 2 and wire_type == BYTES:
-                    found[key] = decode(cls, data, where, begin, stop)
-        return found
+                    found = decode(cls, data, where, begin, stop, max_fields=MAX_DECLARED)
+            yield key, found
 
     def _read(self, span: Span, where: str) -> bytes:
         if span.end - span.start > _MAX_PART_BYTES:

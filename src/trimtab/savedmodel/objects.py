@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, overload
 
 from trimtab.errors import ArtifactError
-from trimtab.savedmodel.message import BYTES, decode, fields
+from trimtab.savedmodel.message import BYTES, MAX_DECLARED, decode, fields
 from trimtab.savedmodel.object_protos import SavedConcreteFunction, SavedObject, SavedUserObject
 from trimtab.savedmodel.outlines import MAX_TRACES, Outline, outline
 from trimtab.savedmodel.schema import SCHEMA
@@ -154,7 +154,8 @@ class Nodes(Sequence[SavedObject]):
         if made is None:
             _, start, end = self._spans[node_id]
             where = f"{self._where}[{node_id}]"
-            made = decode(SavedObject, self._data, where, start - self._offset, end - self._offset)
+            begin, stop = start - self._offset, end - self._offset
+            made = decode(SavedObject, self._data, where, begin, stop, max_fields=MAX_DECLARED)
             self._made[node_id] = made
         return made
 
@@ -204,7 +205,7 @@ class ConcreteFunctions(Mapping[str, SavedConcreteFunction]):
             made = SavedConcreteFunction()
             for number, wire_type, begin, stop in fields(self._data, start - self._offset, end - self._offset, where):
                 if number == 2 and wire_type == BYTES:
-                    made = decode(SavedConcreteFunction, self._data, where, begin, stop)
+                    made = decode(SavedConcreteFunction, self._data, where, begin, stop, max_fields=MAX_DECLARED)
             if len(made.bound_inputs) > MAX_CAPTURES:
                 raise _too_many(where, f"{MAX_CAPTURES} bound_inputs")
             self._made[name] = made
