@@ -38,6 +38,8 @@ class TensorName(NamedTuple):
         """From `node`, `node:1` (graphs), `node:output:0` (functions) or `^node` (control)."""
         if name.startswith("^"):
             return cls(name[1:], control=True)
+        if ":" not in name:
+            return cls(name)
         parts = name.split(":")
         position = int(parts[-1]) if len(parts) > 1 and parts[-1].isdecimal() and len(parts[-1]) < 10 else 0
         return cls(parts[0], parts[1] if len(parts) == 3 else "", position)
@@ -46,7 +48,7 @@ class TensorName(NamedTuple):
 class NodeDef:
     """A node: its name, op and inputs; attributes are decoded one by one, on demand."""
 
-    __slots__ = ("_attr", "_data", "_where", "input", "name", "op")
+    __slots__ = ("_attr", "_callees", "_data", "_where", "input", "name", "op")
 
     def __init__(self, data: bytes, start: int, end: int, where: str) -> None:
         self._data = data
@@ -55,6 +57,7 @@ class NodeDef:
         self.op = ""
         inputs: list[str] = []
         self._attr: dict[str, tuple[int, int]] = {}
+        self._callees: tuple[str, ...] | None = None
         for number, wire_type, begin, stop in fields(data, start, end, where):
             if wire_type != BYTES:
                 continue
@@ -87,6 +90,11 @@ class NodeDef:
     @property
     def callees(self) -> tuple[str, ...]:
         """The names of the functions that it calls, by the order of their attributes."""
+        if self._callees is None:
+            self._callees = tuple(self._called())
+        return self._callees
+
+    def _called(self) -> list[str]:
         found: list[str] = []
         for name, (start, end) in self._attr.items():
             tag = self._data[start : start + 1]
@@ -96,7 +104,7 @@ class NodeDef:
                     found.append(value.func.name)
                 elif value is not None and value.list is not None:
                     found += [function.name for function in value.list.func]
-        return tuple(found)
+        return found
 
     def _lists_functions(self, start: int, end: int) -> bool:
         """Whether a list value holds functions: most hold dtypes and shapes, and need not be decoded to see that."""

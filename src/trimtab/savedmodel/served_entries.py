@@ -253,13 +253,13 @@ class _GraphPlace(_Place):
         """The nodes that the fetches need when the feeds are fed: other signatures share the graph."""
         nodes = self._meta_graph.graph_def.node
         fed = {TensorName.parse(tensor)[::2] for _, tensor in self._feeds}
-        waiting = [each for each in self._fetches if TensorName.parse(each)[::2] not in fed]
+        waiting = [each for each in map(TensorName.parse, self._fetches) if each[::2] not in fed]
         found: dict[str, NodeDef] = {}
         while waiting:
-            name = TensorName.parse(waiting.pop()).node
+            name = waiting.pop().node
             if name in nodes and name not in found:
                 found[name] = nodes[name]
-                waiting += [each for each in nodes[name].input if TensorName.parse(each)[::2] not in fed]
+                waiting += [each for each in map(TensorName.parse, nodes[name].input) if each[::2] not in fed]
         return found
 
 

@@ -21,6 +21,7 @@ from trimtab.savedmodel.verifying import (
     spec_rules,
     trace_rules,
 )
+from trimtab.savedmodel.verifying.budget import unchecked
 from trimtab.savedmodel.verifying.facts import Facts
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def verify(
     model: its directory or proto, or one that is loaded. Files beside the proto are looked at where they exist.
     only, ignore: names of rules; without `only` every rule but notes runs. What they cannot read is always reported.
     notes: also what is as TensorFlow wrote it, and yet surprises.
-    Returns the findings, gravest first; none for a model that TensorFlow wrote and nobody changed.
+    Returns the findings, gravest first; none for a model that TensorFlow wrote and nobody changed. Without `only`, a
+    model of more nodes than are checked in about a second (`budget.MAX_WORK`, more for large files) is not checked:
+    the one finding, a PART_UNREADABLE, says so.
     ArtifactError when the model cannot be read at all; a part that cannot be is a finding.
     """
     if not isinstance(model, SavedModel):
@@ -71,6 +74,11 @@ def verify(
     names = [name for name in RULES if (name in wanted or name == _LAST) and name not in ignore]
     directory = _directory(model)
     found: dict[Finding, None] = {}
+    too_much = None if only else unchecked(model)
+    if too_much is not None:
+        facts = Facts(model, model.meta_graphs[0], directory)
+        facts.errors.append(too_much)
+        return tuple(_run(_LAST, facts)) if _LAST in names else ()
     for meta_graph in model.meta_graphs:
         facts = Facts(model, meta_graph, directory)
         for name in names:
