@@ -213,6 +213,14 @@ def many_signatures_that_are_sound() -> bytes:
 
 
 @hostile
+def many_signatures_of_one_long_graph() -> bytes:
+    nodes = [tagged(1, BYTES, tagged(1, BYTES, b"n%d" % n) + tagged(3, BYTES, b"n%d" % (n - 1))) for n in range(5_000)]
+    value = tagged(2, BYTES, tf1_signature(b"n0:0", b"n4999:0"))
+    signatures = b"".join(tagged(5, BYTES, tagged(1, BYTES, b"%d" % n) + value) for n in range(1_000))
+    return tagged(2, BYTES, tagged(2, BYTES, b"".join(nodes)) + signatures)
+
+
+@hostile
 def many_assets() -> bytes:
     return in_meta_graph(tagged(6, BYTES, b"") * MANY)
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_MASK_BYTES = 64 << 20
 """How much the answers for one library may take while they are worked out."""
 
+MAX_GRAPH_NODES = 50_000
+"""How many nodes of the graph are walked over for all signatures together: beyond that, what they use is not known."""
+
 MAX_FUNCTION_BYTES = 64 << 20
 """How much of one library is read."""
 
@@ -87,6 +90,7 @@ class Flow:
         self._found: dict[str, Dependencies] = {}
         self._bytes_left = MAX_FUNCTION_BYTES
         self._mask_bytes_left = MAX_MASK_BYTES
+        self.nodes_left = MAX_GRAPH_NODES
 
     def function(self, name: str) -> Dependencies:
         """The dependencies of a function; none at all of one that the library lacks."""

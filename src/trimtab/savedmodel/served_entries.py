@@ -229,7 +229,10 @@ class _GraphPlace(_Place):
         from trimtab.savedmodel.examples import Body, examples
 
         fed = [tensor for owner, tensor in self._feeds if owner == name]
-        return examples(self._meta_graph.library, Body(self._needed, (), tuple(self._fetches)), fed)
+        needed = self._needed
+        if self._flow.nodes_left <= 0:
+            return None
+        return examples(self._meta_graph.library, Body(needed, (), tuple(self._fetches)), fed)
 
     @cached_property
     def _feeds(self) -> list[tuple[str, str]]:
@@ -241,7 +244,12 @@ class _GraphPlace(_Place):
 
     @cached_property
     def _dependencies(self) -> Dependencies:
-        return self._flow.graph(self._needed, [tensor for _, tensor in self._feeds], self._fetches)
+        needed = self._needed
+        if self._flow.nodes_left <= 0:
+            from trimtab.savedmodel.flow import Dependencies  # only for graphs too large to be followed
+
+            return Dependencies(known=False)
+        return self._flow.graph(needed, [tensor for _, tensor in self._feeds], self._fetches)
 
     @cached_property
     def _used(self) -> frozenset[str]:
@@ -255,9 +263,10 @@ class _GraphPlace(_Place):
         fed = {TensorName.parse(tensor)[::2] for _, tensor in self._feeds}
         waiting = [each for each in map(TensorName.parse, self._fetches) if each[::2] not in fed]
         found: dict[str, NodeDef] = {}
-        while waiting:
+        while waiting and self._flow.nodes_left > 0:
             name = waiting.pop().node
             if name in nodes and name not in found:
+                self._flow.nodes_left -= 1
                 found[name] = nodes[name]
                 waiting += [each for each in map(TensorName.parse, nodes[name].input) if each[::2] not in fed]
         return found

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trimtab.savedmodel.graph_protos import TensorInfo, TensorProto
     from trimtab.savedmodel.verifying.facts import Facts
 
-MAX_WALKED = 1_000_000
+MAX_WALKED = 300_000
 """How many nodes are walked over, for all signatures together."""
 
 METHODS = tuple(f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress"))
