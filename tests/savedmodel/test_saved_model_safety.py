@@ -123,7 +123,7 @@ def test_an_object_graph_that_claims_to_be_large_is_refused_unread(tmp_path: Pat
         savedmodel.load(tmp_path)
 
 
-def test_more_nodes_than_are_checked_in_a_second_are_one_finding(tmp_path: Path) -> None:
+def test_more_nodes_than_are_checked_are_one_finding(tmp_path: Path) -> None:
     write(tmp_path, HOSTILE["almost too many graph nodes"]())
     [finding] = savedmodel.verify(tmp_path)
     assert "is not checked" in finding.problem

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from trimtab.savedmodel.model import MetaGraph, SavedModel
 
-MAX_WORK = 4 << 20
-"""How many bytes of nodes are checked at least: those of some 16,000 nodes, which takes about a second."""
+MAX_WORK = 6 << 20
+"""How many bytes of nodes are checked at least: those of some 24,000 nodes, which takes a second or two."""
 
 _BYTES_OF_FILE = 8
 """Of how many bytes of the proto one more may be checked."""
@@ -29,7 +29,7 @@ _NODE, _MOST_OF_A_NODE, _META_GRAPH = 64, 4096, 64 << 10
 
 
 def unchecked(model: SavedModel) -> ArtifactError | None:
-    """Why a model is not checked: it has more nodes than are checked in about a second; None when it is."""
+    """Why a model is not checked: it has more nodes than are checked in a few seconds; None when it is."""
     left = most = max(MAX_WORK, model.source.size // _BYTES_OF_FILE)
     for meta_graph in model.meta_graphs:
         left -= _META_GRAPH

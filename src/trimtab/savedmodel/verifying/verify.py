@@ -63,7 +63,7 @@ def verify(
     only, ignore: names of rules; without `only` every rule but notes runs. What they cannot read is always reported.
     notes: also what is as TensorFlow wrote it, and yet surprises.
     Returns the findings, gravest first; none for a model that TensorFlow wrote and nobody changed. Without `only`, a
-    model of more nodes than are checked in about a second (`budget.MAX_WORK`, more for large files) is not checked:
+    model of more nodes than are checked in a few seconds (`budget.MAX_WORK`, more for large files) is not checked:
     the one finding, a PART_UNREADABLE, says so.
     ArtifactError when the model cannot be read at all; a part that cannot be is a finding.
     """
