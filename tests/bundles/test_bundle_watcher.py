@@ -83,18 +83,37 @@ def test_a_watcher_outlives_what_the_callback_raises(tmp_path: Path) -> None:
     path = tmp_path / "ads.json"
     write_bundle(path, numbered(1))
 
+    serials: list[int] = []
+
     def fail(new: ConsolidatedMap) -> None:
+        serials.append(new.bundles["ads"].serial)
         raise RuntimeError("the caller's own")
 
     loader = BundleLoader([path])
-    watcher = BundleWatcher(loader, 0.001, fail)
-    errors: list[str] = []
-    with watcher:
+    with BundleWatcher(loader, 0.001, fail) as watcher:
         write_bundle(path, numbered(2))
-        until(lambda: bool(errors.append(watcher.status.error) or errors[-1]))
+        until(lambda: serials == [2])
+        rounds = watcher.status.rounds
+        until(lambda: watcher.status.rounds > rounds)
         assert watcher.status.running
-    assert "RuntimeError: the caller's own" in errors
-    assert loader.current.bundles["ads"].serial == 2
+        write_bundle(path, numbered(3))
+        until(lambda: serials == [2, 3])
+    assert loader.current.bundles["ads"].serial == 3
+
+
+def test_what_the_callback_raises_is_the_error_of_its_round(tmp_path: Path) -> None:
+    path = tmp_path / "ads.json"
+    write_bundle(path, numbered(1))
+
+    def fail(new: ConsolidatedMap) -> None:
+        watcher.interval_s = 3600  # no other round follows, which would clear the error
+        raise RuntimeError("the caller's own")
+
+    watcher = BundleWatcher(BundleLoader([path]), 0.001, fail)
+    write_bundle(path, numbered(2))
+    with watcher:
+        until(lambda: bool(watcher.status.error))
+        assert watcher.status.error == "RuntimeError: the caller's own"
 
 
 def test_a_watcher_outlives_a_loader_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
