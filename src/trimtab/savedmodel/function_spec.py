@@ -10,7 +10,7 @@ from trimtab.errors import ArtifactError
 from trimtab.savedmodel.structure import NamedTuple, structure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from trimtab.savedmodel.object_protos import FunctionSpec
     from trimtab.savedmodel.structure import Structure
@@ -84,6 +84,19 @@ def call_spec(proto: FunctionSpec, where: str) -> CallSpec:
         input_signature=None if signature is None else _sequence(signature, where, "input_signature"),
         jit_compile=_JIT.get(proto.jit_compile),
     )
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """As TensorFlow makes names distinct: `x`, `x_1`, `x_2`."""
+    found: dict[str, None] = {}
+    counts: dict[str, int] = {}
+    for name in names:
+        proposal = name
+        while proposal in found:
+            counts[name] = counts.get(name, 0) + 1
+            proposal = f"{name}_{counts[name]}"
+        found[proposal] = None
+    return list(found)
 
 
 def _texts(value: Structure, where: str, field: str) -> tuple[str, ...]:

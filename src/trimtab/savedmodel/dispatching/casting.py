@@ -12,9 +12,10 @@ from trimtab.savedmodel.dispatching.eager_conversion import eager_tensor
 from trimtab.savedmodel.dispatching.graph_conversion import graph_tensor
 from trimtab.savedmodel.dispatching.literals import cast_literal
 from trimtab.savedmodel.dispatching.refusing import Raises
-from trimtab.savedmodel.dispatching.shapes import is_subtype, merged
+from trimtab.savedmodel.dispatching.shapes import merged
 from trimtab.savedmodel.dispatching.values import RaggedValue, SparseValue, TensorValue, Value
 from trimtab.savedmodel.dispatching.wording import spec_text, trace_text, value_text
+from trimtab.savedmodel.shapes import is_subtype
 from trimtab.savedmodel.structure import (
     NamedTuple,
     OtherTypeSpec,

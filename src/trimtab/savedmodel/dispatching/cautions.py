@@ -15,9 +15,9 @@ from trimtab.savedmodel.dispatching.dtype_kinds import is_floating, is_integer, 
 from trimtab.savedmodel.dispatching.matching import Matcher, describe, paired
 from trimtab.savedmodel.dispatching.outcome import Caution
 from trimtab.savedmodel.dispatching.refusing import Raises
-from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.dispatching.values import TensorValue
 from trimtab.savedmodel.dispatching.wording import value_text
+from trimtab.savedmodel.shapes import compatible
 from trimtab.savedmodel.structure import SPECS, NamedTuple, TensorSpec, leaves, shape_text
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from trimtab.savedmodel.dispatching.outcome import Dispatch, Feed, Refusal
 from trimtab.savedmodel.dispatching.parameters import Parameter, safe_name
 from trimtab.savedmodel.dispatching.refusing import Raises
 from trimtab.savedmodel.dispatching.remedies import binding_advice
-from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.dispatching.values import TensorValue, is_symbolic, value_of
 from trimtab.savedmodel.dispatching.wording import cpp_dtype, value_text
+from trimtab.savedmodel.shapes import compatible
 from trimtab.savedmodel.structure import SPECS, TensorSpec, components, leaves
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from trimtab.savedmodel.dispatching.graph_conversion import graph_tensor
 from trimtab.savedmodel.dispatching.literals import equals
 from trimtab.savedmodel.dispatching.outcome import Mismatch
 from trimtab.savedmodel.dispatching.refusing import SOFT, Raises
-from trimtab.savedmodel.dispatching.shapes import compatible, generalized
+from trimtab.savedmodel.dispatching.shapes import generalized
 from trimtab.savedmodel.dispatching.values import Opaque, RaggedValue, SparseValue, TensorValue, Value
 from trimtab.savedmodel.dispatching.wording import value_text
+from trimtab.savedmodel.shapes import compatible
 from trimtab.savedmodel.structure import (
     SPECS,
     DTypeLiteral,
@@ -107,7 +108,7 @@ class Matcher:
         if isinstance(expected, dict):
             if isinstance(value, dict) and set(value) != set(expected):
                 return keys_mismatch(path, expected, value)
-        elif len(_items(expected)) != len(_items(value)):
+        elif len(items_of(expected)) != len(items_of(value)):
             return Mismatch(path, "structure", kind_text(expected), kind_text(value))
         elif expected and isinstance(expected, tuple) and isinstance(value, NamedTuple):
             self._named_for_plain = True  # passes the comparison, and then TensorFlow looks up positions by field name
@@ -190,7 +191,8 @@ def nests_alike(expected: Structure, value: Value) -> bool:
     return isinstance(value, list if isinstance(expected, list) else dict)
 
 
-def _items(value: Any) -> Any:
+def items_of(value: Any) -> Any:
+    """What a sequence or a named tuple holds."""
     return value.fields if isinstance(value, NamedTuple) else value
 
 

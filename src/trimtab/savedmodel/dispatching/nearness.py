@@ -10,6 +10,7 @@ from trimtab.savedmodel.dispatching.casting import cast
 from trimtab.savedmodel.dispatching.matching import (
     Matcher,
     describe,
+    items_of,
     keys_mismatch,
     kind_text,
     named_items,
@@ -96,7 +97,7 @@ class _Comparison:
             yield keys_mismatch(path, expected, value)
             value = {key: value[key] for key in expected if key in value}
             expected = {key: expected[key] for key in value}
-        elif not isinstance(expected, dict | NamedTuple) and len(_items(expected)) != len(_items(value)):
+        elif not isinstance(expected, dict | NamedTuple) and len(items_of(expected)) != len(items_of(value)):
             yield Mismatch(path, "structure", kind_text(expected), kind_text(value))
         for (name, each), (_, own) in zip(named_items(path, expected), named_items(path, value), strict=False):
             yield from self._value(name, each, own, cast_first=cast_first)
@@ -121,7 +122,3 @@ def _shape_too(found: Mismatch, expected: Structure, value: Value) -> Iterator[M
         shape = shape_mismatch(found.path, expected.shape, value.shape, str(expected), str(value))
         if shape is not None:
             yield shape
-
-
-def _items(value: Any) -> Any:
-    return value.fields if isinstance(value, NamedTuple) else value

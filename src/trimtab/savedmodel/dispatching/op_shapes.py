@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from trimtab.savedmodel.constant_values import constant_value
-from trimtab.savedmodel.dispatching.shapes import compatible, merged
+from trimtab.savedmodel.dispatching.shapes import merged
+from trimtab.savedmodel.shapes import compatible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

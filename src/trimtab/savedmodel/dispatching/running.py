@@ -16,8 +16,8 @@ from trimtab.savedmodel.dispatching.op_shapes import NOTHING, Failure, Known
 from trimtab.savedmodel.dispatching.operations import STATEFUL, result_of
 from trimtab.savedmodel.dispatching.parsing import PARSING, parse_failure
 from trimtab.savedmodel.dispatching.refusing import Raises
-from trimtab.savedmodel.dispatching.shapes import compatible
 from trimtab.savedmodel.graph import TensorName
+from trimtab.savedmodel.shapes import compatible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The relations between static shapes that decide whether a tensor fits: None is an unknown rank or size.
+"""What is known of a tensor that has two shapes, or one of two: None is an unknown rank or size.
 
 Source: tensorflow/python/framework/tensor_shape.py.
 """
@@ -8,27 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.savedmodel.dispatching.refusing import Raises
+from trimtab.savedmodel.shapes import compatible
 
 if TYPE_CHECKING:
     from trimtab.savedmodel.graph_protos import Shape
-
-
-def compatible(one: Shape, other: Shape) -> bool:
-    """Whether some tensor has both shapes. Symmetric: an unknown on either side fits anything."""
-    if one is None or other is None:
-        return True
-    if len(one) != len(other):
-        return False
-    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
-
-
-def is_subtype(one: Shape, other: Shape) -> bool:
-    """Whether every tensor of shape `one` has shape `other` too."""
-    if other is None:
-        return True
-    if one is None or len(one) != len(other):
-        return False
-    return all(b is None or a == b for a, b in zip(one, other, strict=True))
 
 
 def merged(one: Shape, other: Shape) -> Shape:

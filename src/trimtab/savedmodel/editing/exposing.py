@@ -10,6 +10,7 @@ from msgspec import Struct
 from trimtab.errors import ArtifactError
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.editing.wrapper import HANDLES, Capture, Input, Output, Result, Wrapper, is_stateful
+from trimtab.savedmodel.function_spec import numbered
 from trimtab.savedmodel.graph_protos import TensorShapeProto
 from trimtab.savedmodel.message import decode
 from trimtab.savedmodel.messages import serialize
@@ -46,7 +47,7 @@ def expose(draft: Draft, name: str) -> Wrapper:
     count = len(function.signature.input_arg) - len(bound)
     own = _own_names(function, max(count, 0))
     shapes = [_noted_shape(function, position) for position in range(count)]
-    names = _numbered(own)
+    names = numbered(own)
     if saved is not None:
         tensors = _structured(draft, name, saved)
         if len(tensors) != count:
@@ -162,19 +163,7 @@ def _input_names(own: Sequence[str], tensors: Sequence[_Tensor]) -> list[str]:
         noted = _plain(own[position]) if tensor.path else own[position]
         if tensor.parameter and noted == traced:
             wanted[position] = tensor.parameter
-    return _numbered(wanted)
-
-
-def _numbered(wanted: Sequence[str]) -> list[str]:
-    names: dict[str, None] = {}
-    numbers: dict[str, int] = {}
-    for each in wanted:
-        found = each
-        while found in names:
-            numbers[each] = numbers.get(each, 0) + 1
-            found = f"{each}_{numbers[each]}"
-        names[found] = None
-    return list(names)
+    return numbered(wanted)
 
 
 def _own_names(function: Any, count: int) -> list[str]:

@@ -16,6 +16,7 @@ from trimtab.savedmodel.editing.names import check_inputs, check_key
 from trimtab.savedmodel.editing.references import producer, tensor_names
 from trimtab.savedmodel.editing.signature_steps import check_signature, signature_keys
 from trimtab.savedmodel.messages import classes
+from trimtab.savedmodel.shapes import is_subtype
 from trimtab.savedmodel.structure import shape_text
 
 if TYPE_CHECKING:
@@ -193,14 +194,14 @@ def _widen(draft: Draft, definition: Any, shapes: Mapping[str, Shape], where: st
         info = definition.inputs[name]
         tensors = list(tensor_names(info))
         own = shape_of(info.tensor_shape)
-        if not _covers(shape, own):
+        if not is_subtype(own, shape):
             raise ArtifactError(
                 where=f"{where}.inputs[{name!r}]",
                 expected=f"a shape that allows all that {shape_text(own)} does",
                 got=shape_text(shape),
             )
         graph_shape = tensor_facts(draft, tensors[0]).shape if info.WhichOneof("encoding") == "name" else None
-        if graph_shape is not None and not _covers(graph_shape, shape):
+        if graph_shape is not None and not is_subtype(shape, graph_shape):
             raise ArtifactError(
                 where=f"{where}.inputs[{name!r}]",
                 expected=f"a shape within that of the placeholder, {shape_text(graph_shape)}",
@@ -208,14 +209,6 @@ def _widen(draft: Draft, definition: Any, shapes: Mapping[str, Shape], where: st
                 hint="A TF1 graph is fixed: its placeholders take what they were made for.",
             )
         _set_shape(info.tensor_shape, shape)
-
-
-def _covers(wide: Shape, narrow: Shape) -> bool:
-    if wide is None:
-        return True
-    if narrow is None or len(wide) != len(narrow):
-        return False
-    return all(outer is None or outer == inner for outer, inner in zip(wide, narrow, strict=True))
 
 
 def _add_tensor(draft: Draft, entries: Any, name: str, tensor: str, where: str) -> None:

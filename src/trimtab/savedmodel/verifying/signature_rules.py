@@ -11,10 +11,11 @@ from trimtab.findings import Level, Problem, rule
 from trimtab.savedmodel.dtypes import dtype_name
 from trimtab.savedmodel.graph import TensorName
 from trimtab.savedmodel.links import ConcreteFunction
+from trimtab.savedmodel.shapes import is_subtype
 from trimtab.savedmodel.structure import SPECS, NamedTuple, components, type_spec
 from trimtab.savedmodel.verifying.alignment import MAX_COPIES
 from trimtab.savedmodel.verifying.function_rules import normal
-from trimtab.savedmodel.verifying.tensors import CALLS, compatible, covers
+from trimtab.savedmodel.verifying.tensors import CALLS, compatible
 from trimtab.savedmodel.verifying.words import listed, shape_words
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _same_spec(where: str, info: TensorInfo, spec: Structure, *, refined: bool) 
     elif info.name is not None and len(parts) == 1:
         got = f"{dtype_name(info.dtype)} {shape_words(info.tensor_shape.shape)}"
         same = parts[0].shape == info.tensor_shape.shape or (
-            refined and covers(parts[0].shape, info.tensor_shape.shape)
+            refined and is_subtype(info.tensor_shape.shape, parts[0].shape)
         )
         if parts[0].dtype != dtype_name(info.dtype) or not same:
             yield Problem(where, "the tensor", f"{parts[0]}, as the wrapper's spec", got)

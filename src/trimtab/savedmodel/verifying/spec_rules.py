@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trimtab.findings import Level, Problem, rule
-from trimtab.savedmodel.function_spec import call_spec
+from trimtab.savedmodel.function_spec import call_spec, numbered
 from trimtab.savedmodel.object_protos import StructuredValue
 from trimtab.savedmodel.structure import (
     RaggedTensorSpec,
@@ -187,7 +187,7 @@ def bare_keywords(facts: Facts) -> Iterator[Problem]:
         keywords = list(bare.argument_keywords)
         taken = len(function.inputs)
         given = function.argument_names[:taken]
-        expected = _numbered([name for name in given if name is not None])
+        expected = numbered([name for name in given if name is not None])
         if len(keywords) != taken:
             problem = "the number of argument_keywords"
             yield Problem(where, problem, f"{taken}, as the function takes", str(len(keywords)))
@@ -244,19 +244,6 @@ def _parameters(spec: CallSpec) -> str:
     """The parameters without what a bare function does not repeat: defaults."""
     star = f"*{spec.varargs}" if spec.varargs else "*" if spec.kwonlyargs else ""
     return ", ".join(filter(None, [*spec.args, star, *spec.kwonlyargs, f"**{spec.varkw}" if spec.varkw else ""]))
-
-
-def _numbered(names: list[str]) -> list[str]:
-    """As TensorFlow makes names distinct: `x`, `x_1`, `x_2`."""
-    found: dict[str, None] = {}
-    counts: dict[str, int] = {}
-    for name in names:
-        proposal = name
-        while proposal in found:
-            counts[name] = counts.get(name, 0) + 1
-            proposal = f"{name}_{counts[name]}"
-        found[proposal] = None
-    return list(found)
 
 
 _TYPE_SPECS: dict[int, tuple[type, str]] = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trimtab.savedmodel.graph import TensorName
 from trimtab.savedmodel.graph_protos import ArgDef, OpDef, TensorShapeProto
 from trimtab.savedmodel.message import BYTES, decode, fields
+from trimtab.savedmodel.shapes import compatible as shapes_compatible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,18 +232,7 @@ def compatible(one: Shape | str, other: Shape | str) -> bool:
     """Whether one value can have both shapes."""
     if not isinstance(one, tuple) or not isinstance(other, tuple):
         return True
-    return len(one) == len(other) and all(
-        first is None or second is None or first == second for first, second in zip(one, other, strict=True)
-    )
-
-
-def covers(one: Shape, other: Shape) -> bool:
-    """Whether every value of the second shape has the first."""
-    if one is None:
-        return True
-    if other is None or len(one) != len(other):
-        return False
-    return all(first is None or first == second for first, second in zip(one, other, strict=True))
+    return shapes_compatible(one, other)
 
 
 def _slots(node: NodeDef, declared: Sequence[ArgDef]) -> list[Slot] | None:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from trimtab.findings import Level, Problem, rule
+from trimtab.savedmodel.shapes import is_subtype
 from trimtab.savedmodel.structure import (
     SPECS,
     TensorSpec,
@@ -13,7 +14,7 @@ from trimtab.savedmodel.structure import (
     leaves,
 )
 from trimtab.savedmodel.verifying.spec_rules import unbound
-from trimtab.savedmodel.verifying.tensors import compatible, covers
+from trimtab.savedmodel.verifying.tensors import compatible
 from trimtab.savedmodel.verifying.words import listed
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _misplaced(spec: CallSpec, args: tuple[Structure, ...]) -> str:
 def takes_all_of(one: Structure, other: Structure) -> bool:
     """Whether a trace of the first arguments takes everything that one of the second takes."""
     if isinstance(one, TensorSpec) and isinstance(other, TensorSpec):
-        return one.dtype == other.dtype and covers(one.shape, other.shape)
+        return one.dtype == other.dtype and is_subtype(other.shape, one.shape)
     if isinstance(one, SPECS) or isinstance(other, SPECS):
         return one == other
     here, there = children(one), children(other)
