@@ -16,7 +16,8 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from trimtab.artifacts import embed_signature, onnx_metadata, read_signature
+from trimtab.artifacts import embed_signature, read_signature
+from trimtab.artifacts.formats.onnx import metadata
 from trimtab.errors import ArtifactError, ContradictionError
 from trimtab.signature.document import FILE_NAME, encode_document
 from trimtab.signature.dtypes import DType
@@ -198,7 +199,7 @@ def test_a_document_that_contradicts_the_graph_is_refused_when_read(made: dict[s
     wrong = replace(
         signature, entry_points=(replace(signature.entry_point(), overloads=(replace(overload, inputs=inputs),)),)
     )
-    onnx_metadata.write_document(str(path), encode_document(wrong))
+    metadata.write_document(str(path), encode_document(wrong))
     with pytest.raises(ContradictionError) as error:
         read_signature(path)
     assert "float32" in error.value.expected
@@ -208,7 +209,7 @@ def test_a_document_that_contradicts_the_graph_is_refused_when_read(made: dict[s
 def test_large_onnx_models_are_appended_to_in_place(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    monkeypatch.setattr(metadata, "COPY_BELOW", 0)
     path = Path(shutil.copy(made["onnx"], tmp_path))
     old, inode = path.read_bytes(), path.stat().st_ino
     signature = read_signature(path)
@@ -230,7 +231,7 @@ def test_large_onnx_models_are_appended_to_in_place(
 def test_a_document_in_a_large_onnx_model_is_replaced_in_place(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    monkeypatch.setattr(metadata, "COPY_BELOW", 0)
     path = Path(shutil.copy(made["onnx"], tmp_path))
     first = read_signature(path)
     embed_signature(path, first)
@@ -251,7 +252,7 @@ def test_a_document_in_a_large_onnx_model_is_replaced_in_place(
 def test_a_failed_replacement_in_a_large_onnx_model_is_taken_back(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
-    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    monkeypatch.setattr(metadata, "COPY_BELOW", 0)
     path = Path(shutil.copy(made["onnx"], tmp_path))
     signature = read_signature(path)
     embed_signature(path, signature)
@@ -272,7 +273,7 @@ def test_a_failed_replacement_in_a_large_onnx_model_is_taken_back(
 def test_a_crash_at_any_moment_of_a_replacement_leaves_a_model_that_embedding_mends(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    monkeypatch.setattr(metadata, "COPY_BELOW", 0)
     path = Path(shutil.copy(made["onnx"], tmp_path))
     signature = read_signature(path)
     embed_signature(path, signature)
@@ -296,7 +297,7 @@ def test_a_crash_at_any_moment_of_a_replacement_leaves_a_model_that_embedding_me
 def test_a_failed_onnx_append_is_taken_back(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_metadata, "COPY_BELOW", 0)
+    monkeypatch.setattr(metadata, "COPY_BELOW", 0)
     path = Path(shutil.copy(made["onnx"], tmp_path))
     old = path.read_bytes()
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
@@ -326,7 +327,7 @@ def test_two_documents_in_one_onnx_model_are_refused(made: dict[str, Path], tmp_
     onnx.save(model, path)
     with pytest.raises(ArtifactError, match="2 times"):
         read_signature(path)
-    onnx_metadata.write_document(str(path), b'{"input_names": ["user"], "output_names": ["score"]}')
+    metadata.write_document(str(path), b'{"input_names": ["user"], "output_names": ["score"]}')
     assert onnx_document(path)
 
 

@@ -28,8 +28,9 @@ FORBIDDEN = {
     "os.mkdir", "os.chmod", "os.truncate", "socket.connect", "pickle.find_class", "shutil.copyfile", "ctypes.dlopen",
 }
 
-import trimtab.artifacts.pt2, trimtab.artifacts.torchscript, trimtab.artifacts.onnx, trimtab.artifacts.document
-import trimtab.artifacts.savedmodel, trimtab.artifacts.refuse, trimtab.artifacts.compare, trimtab.signature.canonical
+from trimtab.artifacts import known_formats
+known_formats()
+import trimtab.artifacts.refuse, trimtab.artifacts.compare, trimtab.signature.canonical
 import importlib.metadata
 from trimtab.artifacts import read_signature
 from trimtab.errors import ArtifactError, RefusedArtifactError

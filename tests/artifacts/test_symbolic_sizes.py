@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._sympy import functions
 
-from trimtab.artifacts.symbolic import is_readable, symbolic_text
+from trimtab.artifacts.formats.pt2.symbolic import is_readable, symbolic_text
 from trimtab.errors import ArtifactError
 
 symbols = st.sampled_from(["s0", "s17", "u3"]).map(lambda name: sympy.Symbol(name, positive=True, integer=True))

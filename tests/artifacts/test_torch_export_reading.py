@@ -14,7 +14,7 @@ import torch
 from torch.utils import _pytree
 
 from trimtab.artifacts import read_signature
-from trimtab.artifacts.pytree import leaf_paths, read_tree
+from trimtab.artifacts.formats.pt2.pytree import leaf_paths, read_tree
 from trimtab.errors import ArtifactError, RefusedArtifactError
 from trimtab.signature.dtypes import DType, spelling
 from trimtab.signature.model import Presence, Range

@@ -11,8 +11,8 @@ import torch
 from torchscript_models import Everything, Traced
 
 from trimtab.artifacts import read_signature
-from trimtab.artifacts.torchscript_code import returned_keys, split_classes
-from trimtab.artifacts.torchscript_defaults import read_default
+from trimtab.artifacts.formats.torchscript.code import returned_keys, split_classes
+from trimtab.artifacts.formats.torchscript.defaults import read_default
 from trimtab.errors import ArtifactError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Learned, Presence, Signature

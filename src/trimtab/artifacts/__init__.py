@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trimtab.artifacts.embed import embed_signature
     from trimtab.artifacts.read import derive_signature, read_signature
-    from trimtab.artifacts.registry import formats
+    from trimtab.artifacts.registry import known_formats
 
-__all__ = ["derive_signature", "embed_signature", "formats", "read_signature"]
+__all__ = ["derive_signature", "embed_signature", "known_formats", "read_signature"]
 
-_HOMES = {"derive_signature": "read", "embed_signature": "embed", "formats": "registry", "read_signature": "read"}
+_HOMES = {"derive_signature": "read", "embed_signature": "embed", "known_formats": "registry", "read_signature": "read"}
 
 
 def __getattr__(name: str) -> Any:

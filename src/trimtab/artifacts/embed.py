@@ -11,6 +11,7 @@ from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.limits import check_document
 from trimtab.artifacts.read import as_artifact_error
 from trimtab.artifacts.registry import open_artifact
+from trimtab.artifacts.sidecar import read_sidecar, write_sidecar
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.document import decode_document, encode_document
 from trimtab.signature.model import Learned
@@ -21,27 +22,34 @@ if TYPE_CHECKING:
     from trimtab.source.bytes import ByteSource
 
 
-def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
-    """Make `signature` the one that the artifact declares, in place of the one inside, if any.
+def embed_signature(path: str | os.PathLike[str], signature: Signature, *, beside: bool = False) -> str:
+    """Make `signature` the one that the artifact declares, in place of the one before, and give the document's place.
+
+    beside: write the document beside the file (`NAME.signature.json`, bound to the file's digest) though the format has
+    room for it. Where it has none, that is what happens anyway.
 
     A signature that contradicts the artifact's graph, or that could not be read back, is refused before anything is
     written (ContradictionError, ArtifactError). What is written is read back and compared. The cost does not grow with
     the weights; however the write ends, the file is the old artifact or the new one, or (ONNX above 64 MiB, killed in
     mid-write) says how to restore the old one.
 
-    Raises ArtifactError when the file cannot be read or written, or its format has no place for a signature.
+    Raises ArtifactError when the file cannot be read or written.
     """
     name = os.fspath(path)
     format_, source = open_artifact(name)
     with source:
-        document = encode_document(_declared(_completed(signature, format_, source)))
+        signature = _declared(_completed(signature, format_, source))
+    document = encode_document(signature)
     place = f"{name}: the signature to embed"
     check_document(document, place)
     try:
         decode_document(document, place)
     except SignatureError as failure:
         raise as_artifact_error(failure, place) from None
-    format_.embed(name, document)
+    embed = getattr(format_, "embed", None)
+    if embed is None or beside:
+        return _write_beside(name, signature)
+    embed(name, document)
     format_, source = open_artifact(name)
     with source:
         written = format_.declared(source)
@@ -53,6 +61,17 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature) -> None:
                 got="none" if written is None else f"{len(written)} other bytes",
                 hint="Did another process write to the file? Embed again.",
             )
+    return name
+
+
+def _write_beside(name: str, signature: Signature) -> str:
+    if os.path.isdir(name):
+        raise ArtifactError(
+            where=name, expected="a model file", got="a folder, beside which no document can be bound to its content"
+        )
+    place = write_sidecar(name, signature)
+    read_sidecar(name)
+    return place
 
 
 def _declared(signature: Signature) -> Signature:

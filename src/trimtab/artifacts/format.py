@@ -1,6 +1,7 @@
-"""What a format's reader offers. A module with these four functions and a `name` is a reader.
+"""What a format's reader offers. A module with these three functions and a `name` is a reader.
 
-A format whose artifact is a folder offers a fifth, `open_folder`.
+A format that has room for a signature document offers `embed` too; without it, documents lie beside the file
+(`trimtab.artifacts.sidecar`). A format whose artifact is a folder offers `open_folder`.
 
 Third parties add one by an entry point in the group `trimtab.formats`, whose value is such a module or object.
 """
@@ -33,6 +34,10 @@ class Format(Protocol):
 
     def declared(self, source: ByteSource) -> bytes | None:
         """The bytes of the signature document inside, or None."""
+
+
+class EmbeddingFormat(Format, Protocol):
+    """A kind of model artifact with room for a signature document."""
 
     def embed(self, path: str, document: bytes) -> None:
         """Write a signature document into the file at `path`, in place of the one inside, if any.

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from trimtab.artifacts.limits import check_document
 from trimtab.artifacts.registry import find_format, open_artifact
+from trimtab.artifacts.sidecar import read_sidecar
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.document import FILE_NAME, decode_if_document
-from trimtab.source.bytes import ByteSource
+from trimtab.source.bytes import ByteSource, LocalFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,9 @@ def read_signature(artifact: str | os.PathLike[str] | ByteSource) -> Signature:
     """The signature of a model file or folder, read without its framework.
 
     artifact: a path, or a byte source. The content decides what it is, never the name; a SavedModel is a folder.
-    An embedded signature document is the answer when there is one, once the artifact's own graph does not contradict
-    it; what only the graph knows is added to it. Otherwise the answer is what the graph says, and
+    An embedded signature document, or one beside the file (`NAME.signature.json`), is the answer when there is one,
+    once the artifact's own graph does not contradict it; what only the graph knows is added to it. Otherwise the answer
+    is what the graph says, and
     `signature.provenance.learned` says so.
 
     Raises RefusedArtifactError for kinds that are not read on purpose (pickles, for example), ContradictionError where
@@ -82,6 +84,8 @@ def as_artifact_error(failure: SignatureError, place: str) -> ArtifactError:
 def _declared(format_: Format, source: ByteSource) -> tuple[Signature | None, str]:
     """The embedded signature, or None; and a note where a file of that name is something else."""
     data = format_.declared(source)
+    if data is None and isinstance(source, LocalFile):
+        data = read_sidecar(source.name)
     if data is None:
         return None, ""
     where = f"{source.name}: {FILE_NAME}"

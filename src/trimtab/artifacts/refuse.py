@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trimtab.artifacts.archive import TorchArchive, open_archive
+from trimtab.artifacts.formats.torch_archive import TorchArchive, open_archive
 from trimtab.errors import ArtifactError, RefusedArtifactError
 from trimtab.source.pickle import pickled_names
 

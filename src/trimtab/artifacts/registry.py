@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
+from trimtab.artifacts.kinds import HEAD_BYTES
+from trimtab.artifacts.kinds import KINDS as _ALL_KINDS
 from trimtab.errors import ArtifactError
 from trimtab.source.bytes import LocalFile
 
@@ -14,20 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trimtab.artifacts.format import Format
+    from trimtab.artifacts.kinds import Kind
     from trimtab.source.bytes import ByteSource
+
+KINDS = tuple(kind for kind in _ALL_KINDS if find_spec(f"trimtab.artifacts.formats.{kind.module}"))
 
 ENTRY_POINT_GROUP = "trimtab.formats"
 
-_BUILT_IN = ("pt2", "torchscript", "onnx", "document", "savedmodel")
-"""Modules of this package, in the order in which they are asked."""
 
-_OF_FOLDERS = ("savedmodel",)
-"""Those whose artifact is a folder: only they are asked about one, so that the others need not be imported."""
-
-
-def formats() -> tuple[Format, ...]:
+def known_formats() -> tuple[Format, ...]:
     """Every format that can be read: the built-in ones, then those of installed plug-ins."""
-    return tuple(_all())
+    return (*map(_built_in, KINDS), *_plug_ins())
 
 
 def open_artifact(path: str) -> tuple[Format, ByteSource]:
@@ -44,7 +44,8 @@ def open_artifact(path: str) -> tuple[Format, ByteSource]:
 
 def find_format(source: ByteSource) -> Format:
     """The format of the content. ArtifactError that says what the content is when no format wants it."""
-    for each in _all():
+    head = source.head(HEAD_BYTES)
+    for each in chain(map(_built_in, (kind for kind in KINDS if kind.fits(head))), _plug_ins()):
         if each.match(source):
             return each
     from trimtab.artifacts.refuse import refusal
@@ -53,7 +54,7 @@ def find_format(source: ByteSource) -> Format:
 
 
 def _open_folder(path: str) -> tuple[Format, ByteSource]:
-    for each in chain(map(_built_in, _OF_FOLDERS), _plug_ins()):
+    for each in chain(map(_built_in, (kind for kind in KINDS if kind.folder)), _plug_ins()):
         open_folder = getattr(each, "open_folder", None)
         source = open_folder(path) if open_folder is not None else None
         if source is not None:
@@ -63,13 +64,8 @@ def _open_folder(path: str) -> tuple[Format, ByteSource]:
     raise folder_refusal(path)
 
 
-def _all() -> Iterator[Format]:
-    yield from map(_built_in, _BUILT_IN)
-    yield from _plug_ins()
-
-
-def _built_in(module: str) -> Format:
-    return cast("Format", import_module(f"trimtab.artifacts.{module}"))
+def _built_in(kind: Kind) -> Format:
+    return cast("Format", import_module(f"trimtab.artifacts.formats.{kind.module}"))
 
 
 def _plug_ins() -> Iterator[Format]:

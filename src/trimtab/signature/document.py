@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from trimtab.errors import SignatureError
 from trimtab.signature import strict_json
@@ -26,6 +26,13 @@ FILE_NAME = "module_info.json"
 """The document's name inside artifacts: the one that PyTorch reserves (`MODULE_INFO_PATH`)."""
 
 
+class ArtifactBinding(Struct, frozen=True, kw_only=True):
+    """The one file that a signature document beside it is of: its SHA-256 (`sha256:…`) and its length in bytes."""
+
+    digest: str
+    size: int
+
+
 class SignatureDocument(Struct, frozen=True, kw_only=True):
     """The JSON object, as it is written. Keys that are not listed here belong to others and are kept out of the way."""
 
@@ -37,10 +44,12 @@ class SignatureDocument(Struct, frozen=True, kw_only=True):
     default_entry_point: str
     entry_points: tuple[EntryPoint, ...]
     provenance: Provenance = Provenance()
+    artifact: ArtifactBinding | UnsetType = UNSET
+    """Only in a document beside a file that has no room for it."""
 
 
-def document_of(signature: Signature) -> SignatureDocument:
-    """The document that states a signature."""
+def document_of(signature: Signature, artifact: ArtifactBinding | UnsetType = UNSET) -> SignatureDocument:
+    """The document that states a signature; of the file `artifact`, where it is to lie beside one."""
     return SignatureDocument(
         input_names=signature.input_names,
         output_names=signature.output_names,
@@ -50,12 +59,15 @@ def document_of(signature: Signature) -> SignatureDocument:
         default_entry_point=signature.default_entry_point,
         entry_points=signature.entry_points,
         provenance=signature.provenance,
+        artifact=artifact,
     )
 
 
-def encode_document(signature: Signature, *, indent: int | None = None) -> bytes:
-    """The signature document as UTF-8 JSON; `indent` spaces per level, or one line."""
-    data = msgspec.json.encode(document_of(signature))
+def encode_document(
+    signature: Signature, *, indent: int | None = None, artifact: ArtifactBinding | UnsetType = UNSET
+) -> bytes:
+    """The signature document as UTF-8 JSON; `indent` spaces per level, or one line. `artifact`: as of `document_of`."""
+    data = msgspec.json.encode(document_of(signature, artifact))
     return data if indent is None else msgspec.json.format(data, indent=indent)
 
 
@@ -84,6 +96,18 @@ def decode_if_document(data: bytes, where: str = "") -> Signature | None:
     """
     value = _parse(data, where)
     return _from_value(value, where) if _has_both_keys(value) else None
+
+
+class _Bound(Struct):
+    artifact: ArtifactBinding | None = None
+
+
+def binding_of(data: bytes, where: str = "") -> ArtifactBinding | None:
+    """The file that a signature document says it is of; None where it names none. SignatureError for other bytes."""
+    try:
+        return msgspec.json.decode(data, type=_Bound).artifact
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        raise SignatureError(str(failure), where=where) from None
 
 
 def _from_value(value: dict[str, Any], where: str) -> Signature:

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from trimtab.artifacts.archive import TorchArchive, declared, embed, expect_archive, open_archive
+from trimtab.artifacts.formats.pt2.pytree import leaf_paths, read_tree
+from trimtab.artifacts.formats.pt2.symbolic import is_readable, symbolic_text
+from trimtab.artifacts.formats.torch_archive import TorchArchive, declared, embed, expect_archive, open_archive
 from trimtab.artifacts.limits import MAX_VALUES, check_count, check_json
-from trimtab.artifacts.pytree import leaf_paths, read_tree
-from trimtab.artifacts.symbolic import is_readable, symbolic_text
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.dtypes import DType, dtype_of
 from trimtab.signature.model import (

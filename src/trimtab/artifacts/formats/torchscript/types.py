@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trimtab.artifacts.formats.torchscript.code import ClassCode, split_classes, split_items
 from trimtab.artifacts.limits import MAX_VALUES, check_count
-from trimtab.artifacts.torchscript_code import ClassCode, split_classes, split_items
 from trimtab.errors import ArtifactError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.path import Field, Key, Step
@@ -15,7 +15,7 @@ from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Scalar, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.artifacts.archive import TorchArchive
+    from trimtab.artifacts.formats.torch_archive import TorchArchive
 
 MAX_CODE_BYTES = 12 << 20
 MAX_DEPTH = 32

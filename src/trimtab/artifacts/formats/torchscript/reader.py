@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trimtab.artifacts.archive import TorchArchive, declared, embed, expect_archive, open_archive
-from trimtab.artifacts.torchscript_code import ClassCode, Method, returned_keys
-from trimtab.artifacts.torchscript_defaults import read_default
-from trimtab.artifacts.torchscript_types import CodeFiles, Part
-from trimtab.artifacts.traced import Example, read_examples
+from trimtab.artifacts.formats.torch_archive import TorchArchive, declared, embed, expect_archive, open_archive
+from trimtab.artifacts.formats.torchscript.code import ClassCode, Method, returned_keys
+from trimtab.artifacts.formats.torchscript.defaults import read_default
+from trimtab.artifacts.formats.torchscript.examples import Example, read_examples
+from trimtab.artifacts.formats.torchscript.types import CodeFiles, Part
 from trimtab.errors import ArtifactError
 from trimtab.signature.model import (
     EntryPoint,

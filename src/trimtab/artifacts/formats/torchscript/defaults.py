@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from trimtab.artifacts.formats.torchscript.code import split_items
 from trimtab.artifacts.limits import check_count
-from trimtab.artifacts.torchscript_code import split_items
 from trimtab.errors import SignatureError
 from trimtab.signature.types import Literal
 from trimtab.source.pickle import Call, Global

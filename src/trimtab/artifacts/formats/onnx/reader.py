@@ -105,7 +105,7 @@ def declared(source: ByteSource) -> bytes | None:
 
 def embed(path: str, document: bytes) -> None:
     """Write the document into the model's metadata."""
-    from trimtab.artifacts.onnx_metadata import write_document
+    from trimtab.artifacts.formats.onnx.metadata import write_document
 
     write_document(path, document)
 

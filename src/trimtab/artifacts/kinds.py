@@ -1,0 +1,73 @@
+"""The built-in formats, as data: which module reads each, and the first bytes that speak for it.
+
+A module is imported only where the first bytes do not rule it out, so that reading one format costs nothing for the
+others. A new format is a module in `trimtab.artifacts.formats` and a line here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+HEAD_BYTES = 64
+"""How much of a file the signs need."""
+
+_TEXT = None
+_SPACE = b" \t\r\n"
+
+
+class Sign(NamedTuple):
+    """Bytes at an offset; with None for it, at the first character of a text after white space."""
+
+    offset: int | None
+    magic: bytes
+
+    def fits(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` has the sign."""
+        if self.offset is None:
+            return head.lstrip(_SPACE).startswith(self.magic)
+        return head.startswith(self.magic, self.offset)
+
+
+class Kind(NamedTuple):
+    """A built-in format.
+
+    module: its name in `trimtab.artifacts.formats`. signs: any of them makes the format a candidate; without signs it
+    is one for every file. folder: whether an artifact of this format may be a folder.
+    """
+
+    module: str
+    signs: tuple[Sign, ...] = ()
+    folder: bool = False
+
+    def fits(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` may be of this format."""
+        return not self.signs or any(sign.fits(head) for sign in self.signs)
+
+
+_ZIP = (Sign(0, b"PK\x03\x04"),)
+_JSON = (Sign(_TEXT, b"{"),)
+
+KINDS = (
+    Kind("pt2", _ZIP),
+    Kind("torchscript", _ZIP),
+    Kind("keras", _ZIP),
+    Kind("skops", _ZIP),
+    Kind("tflite", (Sign(4, b"TFL3"),)),
+    Kind("executorch", (Sign(4, b"ET"),)),
+    Kind("catboost", (Sign(0, b"CBM1"), *_JSON)),
+    Kind("xgboost", _JSON),
+    Kind("lightgbm", (Sign(0, b"tree\n"), Sign(0, b"tree\r\n"))),
+    Kind("openvino", (Sign(_TEXT, b"<"), Sign(0, b"\xef\xbb\xbf<"))),
+    Kind("document", _JSON),
+    Kind("gguf", (Sign(0, b"GGUF"),)),
+    Kind("safetensors", (Sign(8, b"{"),)),
+    Kind("hdf5", (Sign(0, b"\x89HDF\r\n\x1a\n"),)),
+    Kind("ort", (Sign(4, b"ORTM"),)),
+    Kind("pickled", (*_ZIP, *(Sign(0, bytes((0x80, protocol))) for protocol in range(2, 6)))),
+    Kind("onnx"),
+    Kind("coreml", (Sign(0, b"\x08"),), folder=True),
+    Kind("savedmodel", folder=True),
+    Kind("mlflow", folder=True),
+    Kind("triton", folder=True),
+)
+"""In the order in which they are asked."""
