@@ -2,7 +2,7 @@
 
     python benchmarks/artifacts.py [--megabytes 128] [--json FILE]
 
-Models of the asked size with 200 inputs, as TorchScript, torch.export and ONNX. The times are the least of several
+Models of the asked size, as TorchScript, torch.export and ONNX (`large_artifacts.py`). The times are the least of some
 repetitions with the file in the page cache, in milliseconds; importing a framework (about a second for torch) is not
 counted against it. Bytes touched are what the reader fetched from the file. Embedding is measured beside copying the
 file, which is what rewriting it would cost at least.
@@ -20,9 +20,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import large_artifacts
 import onnx
 import torch
+from large_artifacts import INPUTS
 
 from trimtab.artifacts import embed_signature, read_signature
 from trimtab.source.bytes import LocalFile
@@ -30,45 +31,7 @@ from trimtab.source.bytes import LocalFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-INPUTS = 200
-LAYERS = 64
-
 warnings.filterwarnings("ignore")
-
-
-def torch_model(megabytes: int) -> torch.nn.Module:
-    """A module with many inputs and weights of the asked size, written as code that torch.jit.script reads."""
-    names = [f"feature_{index}" for index in range(INPUTS)]
-    width = megabytes * (1 << 20) // (4 * LAYERS)
-    arguments = ", ".join(f"{name}: torch.Tensor" for name in names)
-    lines = [
-        "import torch",
-        "class Model(torch.nn.Module):",
-        "    def __init__(self, width):",
-        "        super().__init__()",
-    ]
-    lines += [f"        self.w{i} = torch.nn.Parameter(torch.rand(width))" for i in range(LAYERS)]
-    lines += [f"    def forward(self, {arguments}) -> torch.Tensor:", f"        x = {' + '.join(names)}"]
-    lines += [f"        x = x + self.w{i}[0]" for i in range(LAYERS)]
-    lines += ["        return x"]
-    folder = Path(tempfile.mkdtemp())
-    (folder / "benchmarked_model.py").write_text("\n".join(lines) + "\n")
-    import sys
-
-    sys.path.insert(0, str(folder))
-    import benchmarked_model
-
-    model: torch.nn.Module = benchmarked_model.Model(width)
-    return model
-
-
-def onnx_model(megabytes: int) -> Any:
-    width = megabytes * (1 << 20) // (4 * LAYERS)
-    inputs = [onnx.helper.make_tensor_value_info(f"feature_{i}", 1, ["n"]) for i in range(INPUTS)]
-    weights = [onnx.numpy_helper.from_array(np.random.rand(width).astype("f4"), f"w{i}") for i in range(LAYERS)]
-    output = onnx.helper.make_tensor_value_info("score", 1, ["n"])
-    node = onnx.helper.make_node("Sum", [it.name for it in inputs], ["score"])
-    return onnx.helper.make_model(onnx.helper.make_graph([node], "g", inputs, [output], weights))
 
 
 def least(call: Callable[[], object], repetitions: int) -> float:
@@ -131,13 +94,10 @@ def main() -> None:
     arguments = parser.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        model = torch_model(arguments.megabytes)
+        large_artifacts.make(Path(folder), arguments.megabytes)
         script, program, graph = (Path(folder) / name for name in ("model.pt", "model.pt2", "model.onnx"))
-        torch.jit.save(torch.jit.script(model), str(script))
         figures["torchscript"] = measure("TorchScript", script, lambda: torch.jit.load(str(script)))
-        torch.export.save(torch.export.export(model, tuple(torch.zeros(3) for _ in range(INPUTS))), str(program))
         figures["pt2"] = measure("torch.export", program, lambda: torch.export.load(str(program)))
-        onnx.save(onnx_model(arguments.megabytes), graph)
         figures["onnx"] = measure("ONNX", graph, lambda: onnx.load(graph))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")

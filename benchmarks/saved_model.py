@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import large_saved_model
+from processes import measured
 
 TARGET = {"small": {"times faster": 40, "times smaller": 20}, "large": {"times faster": 100}}
 """What is asked of `trimtab inspect` and `trimtab tour`, over saved_model_cli."""
@@ -52,19 +52,10 @@ from trimtab.savedmodel.messages import classes
 classes()["SavedModel"].FromString(open(sys.argv[1] + "/saved_model.pb", "rb").read())
 """
 
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
+
 LOAD = "import sys, tensorflow as tf; tf.saved_model.load(sys.argv[1])"
 SHOW = "import sys; sys.argv[0] = 'saved_model_cli'; from tensorflow.python.tools.saved_model_cli import main; main()"
-
-# A small parent: the peak that the system tells of a process is never less than its parent's was.
-LAUNCH = """
-import os, sys, time
-quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
-start = time.perf_counter()
-process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
-_, status, usage = os.wait4(process, 0)
-print(time.perf_counter() - start, usage.ru_maxrss)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
 
 
 def competitors(folder: Path) -> dict[str, list[str]]:
@@ -79,24 +70,6 @@ def competitors(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def measured(arguments: list[str], runs: int) -> dict[str, float]:
-    """The median wall time in milliseconds and the peak of memory in MiB; the first run warms the caches."""
-    walls, peaks = [], []
-    for _ in range(runs + 1):
-        launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, sys.executable, *arguments]
-        done = subprocess.run(launcher, check=False, stdout=subprocess.PIPE, env=environment(), text=True)
-        if done.returncode:
-            raise SystemExit(f"failed: {arguments[:3]}")
-        wall, peak = done.stdout.split()
-        walls.append(1000 * float(wall))
-        peaks.append(int(peak) / 1024)
-    return {"wall_ms": statistics.median(walls[1:]), "peak_mib": max(peaks[1:])}
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
-
-
 def compare(name: str, folder: Path, runs: int) -> dict[str, Any]:
     """Every competitor on one model, with its ratios to saved_model_cli."""
     size = (folder / "saved_model.pb").stat().st_size
@@ -104,7 +77,8 @@ def compare(name: str, folder: Path, runs: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for competitor, arguments in competitors(folder).items():
         slow = "saved_model" in competitor
-        figures[competitor] = measured(arguments, max(1, runs // 2) if slow and name == "large" else runs)
+        rounds = max(1, runs // 2) if slow and name == "large" else runs
+        figures[competitor] = measured([sys.executable, *arguments], rounds, QUIET)
     peer, alone = figures["saved_model_cli show --all"], figures["python alone"]
     for competitor, figure in figures.items():
         figure["times_faster"] = peer["wall_ms"] / figure["wall_ms"]
@@ -128,12 +102,14 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "small"
-        subprocess.run([sys.executable, "-c", SMALL, small], check=True, env=environment(), stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-c", SMALL, small], check=True, env={**os.environ, **QUIET}, stderr=subprocess.DEVNULL
+        )
         figures = {"small": compare("small", small, 2 * arguments.runs)}
     if not (arguments.large / "fingerprint.pb").is_file():  # what TensorFlow writes last
         maker = [sys.executable, large_saved_model.__file__, arguments.large]
         options = [f"--{option}={number}" for option, number in LARGE.items()]
-        subprocess.run([*maker, *options], check=True, env=environment(), stderr=subprocess.DEVNULL)
+        subprocess.run([*maker, *options], check=True, env={**os.environ, **QUIET}, stderr=subprocess.DEVNULL)
     figures["large"] = compare("large", arguments.large, arguments.runs)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
