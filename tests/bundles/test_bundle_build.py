@@ -158,7 +158,7 @@ def test_a_name_used_for_two_signatures_cannot_be_attested_later(repository: Lay
 
 def test_everything_wrong_is_reported_at_once(repository: Lay) -> None:
     models = repository({"a/1": AGE, "a/2": AGE_PRICE, "b/1": b"{", "c/1": AGE, "c/2": INT_AGE, "d/1": AGE, "d/2": AGE})
-    (models.root / "d" / "1" / "signature.json").rename(models.root / "d" / "1" / "model.txt")
+    (models.root / "d" / "1" / "signature.json").rename(models.root / "d" / "1" / "notes.txt")
     with pytest.raises(RefusedBuildError) as caught:
         build(models)
     assert not isinstance(caught.value, SignatureChangedError)  # something could not be read: an error, not a refusal

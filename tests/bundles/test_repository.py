@@ -32,6 +32,19 @@ LAYOUTS = [
         [("m", 1, "signature.json")],
     ),
     ("an artifact beside its document", ["m/1/model.pt", "m/1/module_info.json"], [("m", 1, "model.pt")]),
+    (
+        "kinds of their own names",
+        ["x/1/xgboost.json", "l/1/model.txt", "k/1/model.keras", "o/1/model.xml", "o/1/model.bin"],
+        [("k", 1, "model.keras"), ("l", 1, "model.txt"), ("o", 1, "model.xml"), ("x", 1, "xgboost.json")],
+    ),
+    ("an MLflow model with a model inside", ["m/3/MLmodel", "m/3/model.onnx"], [("m", 3, "3")]),
+    ("a SavedModel as TF Serving has it", ["m/3/saved_model.pb", "m/3/variables/variables.index"], [("m", 3, "3")]),
+    ("a SavedModel as Triton has it", ["m/3/model.savedmodel/saved_model.pb"], [("m", 3, "model.savedmodel")]),
+    (
+        "any file that has its document beside it",
+        ["m/1/model.joblib", "m/1/model.joblib.signature.json"],
+        [("m", 1, "model.joblib")],
+    ),
     ("model names of any kind", ["ctr v2+é/1/model.pt"], [("ctr v2+é", 1, "model.pt")]),
 ]
 
@@ -84,6 +97,16 @@ def test_identity_shows_every_change(tmp_path: Path, change: str) -> None:
         data.unlink()
     (after,) = repository.scan()
     assert after.identity != before.identity
+
+
+@pytest.mark.parametrize("folder", ["m/1/variables", "m/1/assets/deep/down"])
+def test_identity_of_a_folder_shows_changes_below(tmp_path: Path, folder: str) -> None:
+    repository = lay(tmp_path, "m/1/saved_model.pb", f"{folder}/file")
+    (before,) = repository.scan()
+    (tmp_path / folder / "file").write_bytes(b"other weights")
+    (after,) = repository.scan()
+    assert after.identity != before.identity
+    assert after.path == before.path
 
 
 def test_links_are_followed_and_broken_ones_left_out(tmp_path: Path) -> None:

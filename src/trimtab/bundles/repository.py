@@ -1,6 +1,7 @@
 """A model repository: the folder layout MODEL/VERSION/artifact that Triton, TF Serving and KServe share.
 
-A version that is a TensorFlow SavedModel is the version's folder itself.
+A version that is a TensorFlow SavedModel or an MLflow model is the folder of the version itself; Triton keeps one in a
+folder `model.savedmodel` in it.
 
     repository/
       ctr/
@@ -26,25 +27,38 @@ from msgspec import Struct
 from trimtab.bundles.identity import FileIdentity
 from trimtab.errors import BundleError
 
-ARTIFACT_SUFFIXES = frozenset({".pt", ".pth", ".ptl", ".pt2", ".onnx"})
+ARTIFACT_SUFFIXES = frozenset(
+    {
+        *(".pt", ".pth", ".ptl", ".pt2", ".pte"),
+        *(".onnx", ".tflite", ".keras", ".mlmodel", ".xml"),
+        *(".ubj", ".cbm", ".skops"),
+    }
+)
 """What the names of model files end in; whether a reader can read one is seen when it is read."""
 
-SAVED_MODEL_NAMES = frozenset({"saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"})
-"""Files that make their folder a SavedModel."""
+ARTIFACT_NAMES = frozenset({"model.json", "xgboost.json", "catboost.json", "model.txt"})
+"""Model files whose suffix does not tell: XGBoost and CatBoost in JSON, LightGBM's text, as Triton names them."""
 
-SAVED_MODEL_FOLDERS = ("assets", "assets.extra", "variables")
-"""Folders in a SavedModel whose files belong to it."""
+ARTIFACT_FOLDERS = (".savedmodel", ".mlpackage")
+"""What the names of folders end in that are a model as a whole."""
+
+FOLDER_MARKS = frozenset({"saved_model.pb", "saved_model.pbtxt", "saved_model.cpb", "MLmodel"})
+"""Files that make the folder they lie in a model."""
 
 DOCUMENT_NAMES = frozenset({"signature.json", "module_info.json"})
 """Signature documents that stand for an artifact of another kind lying beside them, for example a TensorRT plan."""
+
+_BESIDE = ".signature.json"
+_DEEPEST = 4
+"""How many folders below a model's own the scan looks for its files."""
 
 
 class ArtifactVersion(Struct, frozen=True, kw_only=True):
     """One version of one model, as it lay on disk at the scan.
 
-    candidates: the model files in the version's folder, and the folder itself where it is a SavedModel; a version that
-      can be served has exactly one.
-    identity: (name, mtime_ns, inode, size) of every file in the folder, in a SavedModel also of those below.
+    candidates: the model files in the version's folder, or the folder itself where it is a model; a version that can be
+      served has exactly one.
+    identity: (name, mtime_ns, inode, size) of every file in the folder, in a model that is one also of those below.
       Two scans that give the same identity saw the same files; one that keeps changing is still being written.
     """
 
@@ -59,7 +73,7 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
         """The artifact. Raises BundleError when the folder holds none (yet), or several."""
         if len(self.candidates) == 1:
             return self.candidates[0]
-        what = f"one model ({', '.join(sorted(ARTIFACT_SUFFIXES))}, saved_model.pb, or a signature.json)"
+        what = f"one model ({', '.join(sorted(ARTIFACT_SUFFIXES))}, saved_model.pb, MLmodel, or a signature.json)"
         if not self.candidates:
             raise BundleError(
                 f"version {self.version} of {self.model!r} has no artifact",
@@ -72,7 +86,7 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
             f"version {self.version} of {self.model!r} has several artifacts",
             where=str(self.folder),
             expected=what,
-            got=", ".join("a SavedModel" if path == self.folder else path.name for path in self.candidates),
+            got=", ".join("the folder itself" if path == self.folder else path.name for path in self.candidates),
             hint="Which one is served? Leave that one here and move the others to versions or models of their own.",
         )
 
@@ -104,14 +118,36 @@ _VERSION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 def _artifact_version(model: str, version: int, folder: Path) -> ArtifactVersion:
     files = _files(folder)
-    artifacts = [folder / name for name, _ in files if Path(name).suffix in ARTIFACT_SUFFIXES]
-    documents = [folder / name for name, _ in files if name in DOCUMENT_NAMES]
-    if any(name in SAVED_MODEL_NAMES for name, _ in files):
+    names = {name for name, _ in files}
+    artifacts = [folder / name for name, _ in files if _is_artifact(name, names)]
+    inner = [folder / name for name in _folders(folder) if name.endswith(ARTIFACT_FOLDERS)]
+    if "MLmodel" in names:  # whatever lies beside it is a part of it
+        artifacts, inner = [folder], []
+    elif not FOLDER_MARKS.isdisjoint(names):
         artifacts.append(folder)
-        files += [(f"{below}/{name}", it) for below in SAVED_MODEL_FOLDERS for name, it in _files(folder / below)]
+    for each in [folder] if folder in artifacts else inner:
+        files += _files_below(each, folder)
     return ArtifactVersion(
-        model=model, version=version, folder=folder, candidates=tuple(artifacts or documents), identity=tuple(files)
+        model=model,
+        version=version,
+        folder=folder,
+        candidates=tuple([*artifacts, *inner] or [folder / name for name, _ in files if name in DOCUMENT_NAMES]),
+        identity=tuple(files),
     )
+
+
+def _is_artifact(name: str, names: set[str]) -> bool:
+    """Whether a file is a model by its name, or because a signature document lies beside it."""
+    return Path(name).suffix in ARTIFACT_SUFFIXES or name in ARTIFACT_NAMES or name + _BESIDE in names
+
+
+def _files_below(folder: Path, root: Path) -> list[tuple[str, FileIdentity]]:
+    """The files in the folders below one, and in it where it is not the root, by their paths below the root."""
+    files = [] if folder == root else [(str((folder / name).relative_to(root)), it) for name, it in _files(folder)]
+    if len(folder.relative_to(root).parts) < _DEEPEST:
+        for name in sorted(_folders(folder)):
+            files += _files_below(folder / name, root)
+    return files
 
 
 def _folders(folder: Path, *, missing_ok: bool = True) -> list[str]:
