@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from trimtab.artifacts.compare import reconcile
-from trimtab.errors import ContradictionError
+from trimtab.artifacts.compare import MAX_CONTRADICTIONS, contradictions, reconcile
+from trimtab.errors import ArtifactError, ContradictionError
 from trimtab.signature.document import decode_document
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import (
@@ -224,3 +224,51 @@ def test_liveness_comes_from_the_graph() -> None:
     a, b = reconcile(document, graph, "model.pt").inputs
     assert (a.live, a.learned) == (Live.NO, {"live": Learned.DERIVED})
     assert b.live is Live.YES
+
+
+def test_every_contradiction_is_collected_in_order() -> None:
+    document = signature((value("a", I64), value("c"), value("d", F32)), (Output(name="y", type=I64, path=""),))
+    graph = signature((value("a", F32), value("b"), value("d", I64)), generic(F32))
+    found = contradictions(document, graph, "model.pt")
+    assert [(it.where, it.problem.partition(",")[0]) for it in found] == [
+        ("model.pt: forward: input 'a'", "the document and the artifact's graph disagree"),
+        ("model.pt: forward", "the document declares the input 'c'"),
+        ("model.pt: forward: input 'd'", "the document and the artifact's graph disagree"),
+        ("model.pt: forward", "the artifact requires the input 'b' (any dtype [...])"),
+        ("model.pt: forward: output 'y'", "the document and the artifact's graph disagree"),
+    ]
+    with pytest.raises(ContradictionError) as first:
+        reconcile(document, graph, "model.pt")
+    assert str(first.value) == str(found[0])
+    assert contradictions(graph, graph, "model.pt") == ()
+
+
+def test_names_contradict_on_both_sides_at_once() -> None:
+    found = contradictions(names("a a c", "s"), signature((value("a"),), generic(F32, ANY)), "model.pt")
+    assert [it.where for it in found] == ["model.pt: input_names"] * 2 + ["model.pt: output_names"]
+
+
+def test_no_more_contradictions_are_collected_than_anybody_reads() -> None:
+    document = signature(tuple(value(f"x{i}") for i in range(MAX_CONTRADICTIONS + 5)))
+    assert len(contradictions(document, signature(()), "model.pt")) == MAX_CONTRADICTIONS
+
+
+def overloads(*each: Overload) -> Signature:
+    return Signature(entry_points=(EntryPoint(name="call", overloads=each),), default_entry_point="call")
+
+
+def test_an_overload_is_compared_with_the_one_that_it_contradicts_least() -> None:
+    one = Overload(inputs=(value("a", F32),))
+    two = Overload(inputs=(value("a", F32), value("b", I64), value("c")))
+    assert contradictions(overloads(two, one), overloads(one, two), "model") == ()
+    other = Overload(inputs=(value("a", F32), value("b", F32), value("c")))
+    (only,) = contradictions(overloads(other), overloads(one, two), "m")
+    assert only.where == "m: call: input 'b'"
+
+
+def test_overloads_are_not_compared_without_end() -> None:
+    many = tuple(Overload(inputs=(value("a", I64),)) for _ in range(1000))
+    others = tuple(Overload(inputs=(value("a", F32),)) for _ in range(1000))
+    assert contradictions(overloads(*many), overloads(*many), "model") == ()
+    with pytest.raises(ArtifactError, match="values of overloads to compare"):
+        contradictions(overloads(*many), overloads(*others), "model")

@@ -20,22 +20,30 @@ from trimtab.signature.path import Key, Step, format_path, parse_path
 from trimtab.signature.types import Mapping, Sequence, Tensor, Type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Mapping as AnyMapping
     from collections.abc import Sequence as AnySequence
+    from typing import TypeAlias
+
+    Disagree: TypeAlias = Callable[[ContradictionError], None]
+    """What is done with a contradiction: it is raised, or kept for later."""
 
 _MAX_PAIRS = 5_000_000
 
 _HINT = "Which one is right? Correct the names, or embed the derived signature: trimtab embed ARTIFACT --derive"
 
 
-def join_names(names: Signature, derived: Signature, where: str) -> Signature:
-    """The derived signature under the declared names. ContradictionError where the names do not fit the graph."""
+def join_names(names: Signature, derived: Signature, where: str, disagree: Disagree) -> Signature:
+    """The derived signature under the declared names.
+
+    disagree: what to do where the names do not fit the graph; what they name then stays as it was derived.
+    """
     default = derived.entry_point()
     graph = default.overloads[0]
     overload = replace(
         graph,
-        inputs=_inputs(names.inputs, graph, f"{where}: input_names"),
-        outputs=_outputs([it.name for it in names.outputs], graph, f"{where}: output_names"),
+        inputs=_inputs([it.name for it in names.inputs], graph, f"{where}: input_names", disagree),
+        outputs=_outputs([it.name for it in names.outputs], graph, f"{where}: output_names", disagree),
     )
     return replace(
         derived,
@@ -45,8 +53,8 @@ def join_names(names: Signature, derived: Signature, where: str) -> Signature:
     )
 
 
-def _inputs(declared: AnySequence[Input], graph: Overload, where: str) -> tuple[Input, ...]:
-    names = _each_once([it.name for it in declared], where)
+def _inputs(stated: AnySequence[str], graph: Overload, where: str, disagree: Disagree) -> tuple[Input, ...]:
+    names = _each_once(stated, where, disagree)
     by_spelling = {spelling: it for it in graph.inputs for spelling in _spellings(it.name, it.call_path)}
     matched = {name: by_spelling[name] for name in names if name in by_spelling}
     named = {it.call_path for it in matched.values()}
@@ -62,7 +70,9 @@ def _inputs(declared: AnySequence[Input], graph: Overload, where: str) -> tuple[
     entered = {_root(entry) for entry in entries.values() if entry}
     left = [it for it in unnamed if it.call_path not in entered]
     if None in entries.values() or any(it.presence is Presence.REQUIRED and not _is_open(it) for it in left):
-        raise _contradiction([it.name if it.name in names else it.call_path for it in graph.inputs], names, where)
+        known = [it.name if it.name in names else it.call_path for it in graph.inputs]
+        disagree(_contradiction(known, names, where))
+        return graph.inputs
     joined = [_renamed(matched[name], name) if name in matched else entries[name] for name in names]
     return (*(it for it in joined if it), *left)
 
@@ -115,8 +125,8 @@ def _renamed(derived: Input, name: str) -> Input:
     return replace(derived, name=name, path=path, learned={"type": Learned.DERIVED, **derived.learned})
 
 
-def _outputs(names: list[str], graph: Overload, where: str) -> tuple[Output, ...]:
-    names = _each_once(names, where)
+def _outputs(stated: AnySequence[str], graph: Overload, where: str, disagree: Disagree) -> tuple[Output, ...]:
+    names = _each_once(stated, where, disagree)
     by_spelling = {spelling: it for it in graph.outputs for spelling in _spellings(it.name, it.return_path)}
     if len(names) == len(graph.outputs):
         if all(name in by_spelling for name in names):
@@ -131,7 +141,8 @@ def _outputs(names: list[str], graph: Overload, where: str) -> tuple[Output, ...
             return tuple(_output(whole, name, whole.type.element, Key(index)) for index, name in enumerate(names))
         if isinstance(whole.type, Tensor) and _is_generic(whole):
             return tuple(_output(whole, name) for name in names)  # the columns of one tensor
-    raise _contradiction([it.return_path or it.name for it in graph.outputs], names, where)
+    disagree(_contradiction([it.return_path or it.name for it in graph.outputs], names, where))
+    return graph.outputs
 
 
 def _is_generic(output: Output) -> bool:
@@ -160,14 +171,12 @@ def _spellings(name: str, path: str) -> tuple[str, ...]:
     return (".".join(filter(None, (root, *words))), path, name)
 
 
-def _each_once(names: list[str], where: str) -> list[str]:
+def _each_once(names: AnySequence[str], where: str, disagree: Disagree) -> list[str]:
     check_count(len(names), MAX_VALUES, "names", where)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ContradictionError(
-            where=where, expected="each name once", got=f"{twice[0]!r} {names.count(twice[0])} times"
-        )
-    return names
+    for name, count in Counter(names).items():
+        if count > 1:
+            disagree(ContradictionError(where=where, expected="each name once", got=f"{name!r} {count} times"))
+    return list(dict.fromkeys(names))
 
 
 def _contradiction(graph: AnySequence[str], names: AnySequence[str], where: str) -> ContradictionError:
