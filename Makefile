@@ -5,7 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SOURCES := pyproject.toml CMakeLists.txt $(shell find src native -type f -not -name '*.so' -not -path '*__pycache__*')
-EXTRAS := torch,onnx,onnxruntime,arrow,serve,lz4
+# xgboost comes from the test group, as xgboost-cpu: the extra brings gigabytes for GPUs.
+EXTRAS := torch,onnx,onnxruntime,arrow,serve,lz4,keras,sklearn,lightgbm,mlflow,remote
 
 .PHONY: demo test lint types docs bench native sanitize fuzz fuzz-saved-model clean
 .DEFAULT_GOAL := help
