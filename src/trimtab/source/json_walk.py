@@ -1,0 +1,201 @@
+"""Take the few wanted parts of a large JSON text without reading the rest.
+
+A model saved as JSON holds its weights in the text: hundreds of megabytes in one array, with names before it and
+objectives after it. The text is read from the front up to that array, and from the back down to its end; what is left
+is a small JSON text with the array emptied. Reading backwards is exact: in valid JSON every quote is known to open or
+close a string by the backslashes before it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from trimtab.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from trimtab.source.bytes import ByteSource
+
+Path = tuple[str, ...]
+"""The keys from the top object down to a value."""
+
+MAX_HEAD_BYTES = 64 << 20
+MAX_TAIL_BYTES = 16 << 20
+MAX_DEPTH = 64
+_FIRST_WINDOW = 64 << 10
+_MAX_ENDS = 64
+
+
+class JsonOutline(NamedTuple):
+    """A JSON text without its bulk.
+
+    text: the text, with `null` in place of every value that was left out and an empty array in place of the bulk.
+    spans: where in the source the values lie that were to be located, first byte and end.
+    """
+
+    text: bytes
+    spans: dict[Path, tuple[int, int]]
+
+
+def outline(
+    source: ByteSource,
+    *,
+    bulk: Collection[Path],
+    left_out: Collection[Path] = (),
+    located: Collection[Path] = (),
+    needed: Collection[bytes] = (),
+) -> JsonOutline:
+    """The JSON object in a source without the array at the first of the paths `bulk` that it has.
+
+    left_out: paths of objects and arrays to leave out, too. located: paths of objects and arrays whose place is wanted;
+    those behind the bulk are not found. needed: keys that must be seen outside of the bulk, in quotes.
+    What comes out is not checked to be JSON, only to be one object; the bulk is not looked at.
+    ArtifactError where the text is cut short, nests deeper than 64, or has more than 64 MiB before the bulk.
+    """
+    head = _read_head(source, frozenset(bulk), frozenset(left_out), frozenset(located))
+    if head.open_depth:
+        tail = _read_tail(source, head, [key for key in needed if key not in head.text])
+    else:
+        tail = b""
+        _check_end(source, head.end)
+    return JsonOutline(head.text + tail, head.spans)
+
+
+class _Head(NamedTuple):
+    """What lies before the bulk. open_depth: how many containers are open there, 0 where there is no bulk."""
+
+    text: bytes
+    spans: dict[Path, tuple[int, int]]
+    end: int
+    open_depth: int
+
+
+_TOKEN = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*+:)?|([{\[])|([}\]])|(")', re.DOTALL)
+
+
+def _read_head(source: ByteSource, bulk: frozenset[Path], left_out: frozenset[Path], located: frozenset[Path]) -> _Head:
+    """Read ever longer prefixes until one holds all that comes before the bulk."""
+    length = min(_FIRST_WINDOW, source.size)
+    while True:
+        head = _scan(source, source.read(0, length), bulk, left_out, located)
+        if head is not None:
+            return head
+        if length == source.size:
+            raise ArtifactError(where=source.name, expected="a whole JSON object", got="the end of the file within it")
+        if length == MAX_HEAD_BYTES:
+            raise ArtifactError(
+                where=source.name, expected=f"the model's description in the first {MAX_HEAD_BYTES} bytes", got="more"
+            )
+        length = min(length * 4, MAX_HEAD_BYTES, source.size)
+
+
+def _scan(
+    source: ByteSource, data: bytes, bulk: frozenset[Path], left_out: frozenset[Path], located: frozenset[Path]
+) -> _Head | None:
+    """The head, or None where `data`, a prefix of the source, ends before it does."""
+    path: list[str] = []
+    key = ""
+    opened: dict[int, int] = {}  # where the containers began whose span is wanted, by depth
+    spans: dict[Path, tuple[int, int]] = {}
+    cuts: list[tuple[int, int]] = []
+    for token in _TOKEN.finditer(data):
+        kind = token.lastindex
+        if kind == 2 or (kind == 1 and token.end() < len(data)):
+            key = token[1][1:-1].decode("utf-8", "replace") if kind == 2 else ""
+        elif kind == 3:
+            path.append(key)
+            key = ""
+            if len(path) > MAX_DEPTH:
+                raise ArtifactError(
+                    where=f"{source.name} at offset {token.start()}",
+                    expected=f"JSON nested at most {MAX_DEPTH} deep",
+                    got="deeper nesting",
+                )
+            here = tuple(path[1:])
+            if here in bulk and token[3] == b"[":
+                return _Head(_without(data[: token.end()], cuts), spans, token.end(), len(path))
+            if here in left_out or here in located:
+                opened[len(path)] = token.start()
+        elif kind == 4 and path:
+            here = tuple(path[1:])
+            start = opened.pop(len(path), None)
+            if start is not None:
+                spans[here] = (start, token.end())
+                if here in left_out:
+                    cuts.append((start, token.end()))
+            path.pop()
+            key = ""
+            if not path:
+                return _Head(_without(data[: token.end()], cuts), spans, token.end(), 0)
+        elif kind == 4:
+            raise ArtifactError(
+                where=f"{source.name} at offset {token.start()}", expected="a JSON object", got=repr(token[4].decode())
+            )
+        else:
+            return None  # a string that goes on behind this prefix
+    return None
+
+
+def _without(data: bytes, cuts: list[tuple[int, int]]) -> bytes:
+    parts = []
+    start = 0
+    for cut_start, cut_end in cuts:
+        parts += [data[start:cut_start], b"null"]
+        start = cut_end
+    parts.append(data[start:])
+    return b"".join(parts)
+
+
+def _check_end(source: ByteSource, end: int) -> None:
+    rest = source.read(end, min(source.size - end, _FIRST_WINDOW))
+    if rest.strip():
+        raise ArtifactError(
+            where=f"{source.name} at offset {end}", expected="the end of the JSON object's file", got=repr(rest[:20])
+        )
+
+
+def _read_tail(source: ByteSource, head: _Head, needed: list[bytes]) -> bytes:
+    """The text from the bulk's closing bracket on: of all candidates, the last that has the needed keys behind it."""
+    length = _FIRST_WINDOW
+    while True:
+        length = min(length, source.size - head.end)
+        tail = source.read(source.size - length, length)
+        for at in _closing_brackets(tail, head.open_depth):
+            if all(key in tail[at:] for key in needed):
+                return tail[at:]
+        if length in (source.size - head.end, MAX_TAIL_BYTES):
+            wanted = f" and {b', '.join(needed).decode()} behind it" if needed else ""
+            raise ArtifactError(
+                where=source.name,
+                expected=f"the end of the JSON object, with the array that is open at offset {head.end} closed{wanted}",
+                got="none in the last bytes",
+                hint="The file is cut short, or was changed by hand. Copy it again from its origin.",
+            )
+        length = min(length * 8, MAX_TAIL_BYTES)
+
+
+_REVERSED_TOKEN = re.compile(rb'"[^"]*+(?:"(?=\\(?:\\\\)*+(?!\\))[^"]*+)*+"|([}\]])|([{\[])|(")')
+"""Of the text read backwards: a quote is a part of its string where an odd number of backslashes stands before it."""
+
+
+def _closing_brackets(tail: bytes, depth: int) -> Iterator[int]:
+    """Where the arrays end that are nested `depth` deep, counted from the end of the text, the last one first."""
+    level = 0
+    found = 0
+    for token in _REVERSED_TOKEN.finditer(tail[::-1]):
+        kind = token.lastindex
+        if kind == 1:
+            level += 1
+            if level == depth and token[1] == b"]":
+                yield len(tail) - token.end()
+                found += 1
+                if found == _MAX_ENDS:
+                    return
+        elif kind == 2:
+            level -= 1
+            if level <= 0:
+                return
+        elif kind == 3:
+            return  # a string that begins before this window
