@@ -1,4 +1,4 @@
-"""docs/rules/savedmodel is what the rules say of themselves, and they say what a page needs."""
+"""docs/rules is what the rules say of themselves, and they say what a page needs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.savedmodel.verifying import RULES
+from trimtab.artifacts.verifying import rules
 
 DOCS = Path(__file__).resolve().parents[1]
-FOLDER = DOCS / "rules" / "savedmodel"
+FOLDER = DOCS / "rules"
+RULES = rules()
 
 
 def test_the_pages_are_the_generated_ones() -> None:
     script = "import json, rule_pages; print(json.dumps(rule_pages.pages()))"
     done = subprocess.run([sys.executable, "-c", script], cwd=DOCS, check=True, capture_output=True, text=True)
     expected = json.loads(done.stdout)
-    there = {path.name: path.read_text() for path in FOLDER.glob("*.md")}
+    there = {path.relative_to(FOLDER).as_posix(): path.read_text() for path in FOLDER.glob("*/*.md")}
     assert there == expected, "run: python docs/rule_pages.py"
 
 

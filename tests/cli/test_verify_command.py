@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from trimtab.artifacts import derive_signature
+from trimtab.artifacts.verifying import rules
 from trimtab.cli.main import main
 from trimtab.savedmodel.messages import classes, serialize
-from trimtab.savedmodel.verifying import RULES
+from trimtab.signature.dtypes import DType
+from trimtab.signature.model import EntryPoint, Signature
+from trimtab.signature.types import Tensor
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -52,8 +57,17 @@ def warned(model: Path) -> Path:
 
 def test_a_model_that_agrees(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, model) == (0, f"{model}: the five places agree\n", "")
-    code, out, _ = run(capsys, model, "--strict", "--notes", "--json")
-    assert (code, json.loads(out)) == (0, {"model": str(model), "refused": False, "findings": []})
+    code, out, _ = run(capsys, model, "--strict", "--notes", "--ignore", "DOCUMENT_MISSING", "--json")
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "model": str(model),
+            "format": "savedmodel",
+            "document": "",
+            "refused": False,
+            "findings": [],
+        },
+    )
 
 
 def test_errors_are_refused_and_say_where(mislabelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,9 +100,9 @@ def test_a_rule_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.startswith("SIGNATURE_FEED (error)\n\nWhat a SignatureDef feeds")
     assert "Instead: " in out
     code, out, _ = run(capsys, "--explain", "all")
-    assert [line.split()[0] for line in out.splitlines()] == list(RULES)
+    assert [line.split()[0] for line in out.splitlines()] == list(rules())
     code, out, _ = run(capsys, "--explain", "all", "--json")
-    assert [each["rule"] for each in json.loads(out)["rules"]] == list(RULES)
+    assert [each["rule"] for each in json.loads(out)["rules"]] == list(rules())
 
 
 @pytest.mark.parametrize(
@@ -110,3 +124,73 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, capsys: pytest.CaptureF
     code, out, _ = run(capsys, tmp_path, "--json")
     assert code == 1
     assert json.loads(out)["error"]["kind"] == "ArtifactError"
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    """A model of two inputs, of which one is used, without a document."""
+    from onnx import TensorProto, helper, save
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("x", "unused", "y")]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", values[:2], values[2:])
+    save(helper.make_model(graph, ir_version=8), tmp_path / "model.onnx")
+    return tmp_path / "model.onnx"
+
+
+def declare(path: Path, dtype: str) -> None:
+    """Give an ONNX file, behind the back of `embed`, a document in which x is of this dtype."""
+    from onnx import load, save
+
+    from trimtab.signature.document import decode_document, encode_document
+
+    signature = decode_document(encode_document(derive_signature(path)))
+    x, *others = signature.inputs
+    overload = replace(signature.entry_point().overloads[0], inputs=(replace(x, type=Tensor(DType(dtype))), *others))
+    signature = Signature(
+        entry_points=(EntryPoint(name=signature.default_entry_point, overloads=(overload,)),),
+        default_entry_point=signature.default_entry_point,
+    )
+    model = load(path)
+    model.metadata_props.add(key="module_info.json", value=encode_document(signature).decode())
+    save(model, path)
+
+
+def test_any_artifact_is_verified(onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(onnx, "float32")
+    code, out, _ = run(capsys, onnx, "--ignore", "INPUT_UNUSED")
+    assert (code, out) == (0, f"{onnx}: the document and the graph agree\n")
+
+
+def test_a_contradiction_is_a_finding_and_shows_both_sides(onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(onnx, "int64")
+    code, out, err = run(capsys, onnx)
+    assert (code, err) == (100, "")
+    assert "error SIGNATURE_CONTRADICTED" in out
+    assert "expected float32 [n] as in the graph, got int64 [...] in the document" in out
+    found = json.loads(run(capsys, onnx, "--json")[1])
+    assert (found["format"], found["refused"], found["document"]) == ("onnx", True, f"{onnx}: module_info.json")
+    assert run(capsys, onnx, "--ignore", "SIGNATURE_CONTRADICTED")[0] == 0
+
+
+def test_what_is_refused_by_name_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04cposix\nsystem\n.")
+    code, _, err = run(capsys, tmp_path / "model.pkl")
+    assert code == 1
+    assert "pickle" in err
+    assert "posix.system" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "no document is embedded"),
+        (("--rule", "SIGNATURE_CONTRADICTED"), "nothing against SIGNATURE_CONTRADICTED"),
+        (("--notes", "--ignore", "INPUT_UNUSED"), "note DOCUMENT_MISSING"),
+    ],
+)
+def test_the_verdict_says_what_was_compared(
+    onnx: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str
+) -> None:
+    code, out, _ = run(capsys, onnx, "--ignore", "INPUT_UNUSED", *options)
+    assert code == 0
+    assert said in out

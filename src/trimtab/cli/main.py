@@ -26,7 +26,7 @@ COMMANDS = {
         "trimtab.cli.dispatch:dispatch", "Say which trace of a SavedModel's function TensorFlow would run for a call."
     ),
     "verify": LazyCommand(
-        "trimtab.cli.verify:verify", "Check that the places where a SavedModel declares its signatures agree."
+        "trimtab.cli.verify:verify", "Check that what a model declares of its inputs and outputs is true."
     ),
     "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
     "serve": LazyCommand("trimtab.cli.serve:serve", "Run a leaf (scores models) or a root (fetches, trims, fans out)."),
