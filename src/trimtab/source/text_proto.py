@@ -44,11 +44,12 @@ class TextField(NamedTuple):
 
 
 class TextMessage:
-    """The fields of a message, in the text's order. where: how errors call it."""
+    """The fields of a message, in the text's order. where: how errors call it. empty: names given empty lists."""
 
     def __init__(self, where: str) -> None:
         self.where = where
         self.fields: list[TextField] = []
+        self.empty: set[str] = set()
 
     def all(self, name: str) -> list[TextField]:
         """Every value of a field."""
@@ -246,6 +247,7 @@ class _Parser:
             message.fields.append(self._value(message, name, line, colon, depth))
             return
         if self._take("]"):
+            message.empty.add(name)
             return
         while True:
             message.fields.append(self._value(message, name, line, colon, depth))

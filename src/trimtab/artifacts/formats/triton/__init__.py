@@ -1,0 +1,8 @@
+"""Triton's model configuration, a text file, and the folder of a model in Triton's repository."""
+
+from __future__ import annotations
+
+from trimtab.artifacts.formats.triton.embedding import embed
+from trimtab.artifacts.formats.triton.reader import declared, derive, match, name, open_folder
+
+__all__ = ["declared", "derive", "embed", "match", "name", "open_folder"]
