@@ -33,10 +33,12 @@ ALIGNMENT = 64
 _END_MAGIC = b"PK\x05\x06"
 
 
-def append_entry(path: str, name: str, data: bytes, directory: ZipDirectory | None = None) -> None:
+def append_entry(
+    path: str, name: str, data: bytes, directory: ZipDirectory | None = None, *, prefixed: bool = False
+) -> None:
     """Add the stored entry `name` to the archive at `path`, or replace the one of that name.
 
-    directory: the archive's, if it has been read already.
+    directory: the archive's, if it has been read already. prefixed: as of `ZipDirectory.open`.
     ArtifactError, and the old archive as it was, when it cannot be read or written.
     """
     if directory is None:
@@ -46,15 +48,16 @@ def append_entry(path: str, name: str, data: bytes, directory: ZipDirectory | No
     appendix = _appendix(directory, name, data)
     try:
         behind_old_end = size - directory.end + len(appendix)
-        if os.stat(path).st_nlink > 1 or behind_old_end > MAX_TRAILING_BYTES:
+        too_far_behind = behind_old_end > MAX_TRAILING_BYTES and bool(directory.entries)
+        if os.stat(path).st_nlink > 1 or too_far_behind:
             with replacing(path) as temporary:
                 _copy(path, temporary, size)
                 _append(temporary, size, appendix)
-                _check(temporary, name, data)
+                _check(temporary, name, data, prefixed=prefixed)
         else:
             _append(path, size, appendix)
             try:
-                _check(path, name, data)
+                _check(path, name, data, prefixed=prefixed)
             except ArtifactError:
                 os.truncate(path, size)
                 raise
@@ -62,10 +65,10 @@ def append_entry(path: str, name: str, data: bytes, directory: ZipDirectory | No
         raise ArtifactError(where=path, expected="a file that can be written", got=str(failure)) from failure
 
 
-def _check(path: str, name: str, data: bytes) -> None:
+def _check(path: str, name: str, data: bytes, *, prefixed: bool) -> None:
     """Read the entry back. ArtifactError when it is not what was written."""
     with LocalFile(path) as source:
-        if ZipDirectory.open(source).read(name, limit=len(data)) != data:
+        if ZipDirectory.open(source, prefixed=prefixed).read(name, limit=len(data)) != data:
             raise ArtifactError(where=f"{path}: {name}", expected="the entry as written", got="other bytes")
 
 

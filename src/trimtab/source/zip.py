@@ -65,12 +65,15 @@ class ZipDirectory:
         self.end = end
 
     @classmethod
-    def open(cls, source: ByteSource) -> ZipDirectory:
-        """Read and check the directory. ArtifactError for anything damaged, oversized or ambiguous."""
+    def open(cls, source: ByteSource, *, prefixed: bool = False) -> ZipDirectory:
+        """Read and check the directory. ArtifactError for anything damaged, oversized or ambiguous.
+
+        prefixed: the archive lies behind a file of another format, whose bytes its offsets count (`appended`).
+        """
         known = source.memo.get("zip")
         if isinstance(known, ZipDirectory):
             return known
-        if source.head(4) != LOCAL_MAGIC:
+        if not prefixed and source.head(4) != LOCAL_MAGIC:
             raise ArtifactError(
                 where=f"{source.name} at offset 0",
                 expected="a zip archive that begins with its first entry (PK\\3\\4)",
