@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from trimtab.artifacts import read_signature
-from trimtab.artifacts.formats.onnx.reader import metadata_entry
+from trimtab.artifacts.formats.onnx.model import metadata_entry
 from trimtab.signature.dtypes import dtype_of
 from trimtab.signature.types import Tensor
 

@@ -72,6 +72,11 @@ class Wire:
         self._window_start = 0
         self._window = b""
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether more was asked for than the budgets allow, which is what the last error said."""
+        return self._fields_left < 0 or self._text_left < 0
+
     def fields(self, start: int, end: int) -> Iterator[WireField]:
         """The fields of the message that lies in `start` to `end`, in order. ArtifactError where it is malformed."""
         at = start
@@ -159,14 +164,14 @@ class Wire:
             return self._window[begin:end]
         return self.source.read(field.start, field.end - field.start)
 
-    def text(self, field: WireField, *, limit: int) -> str:
-        """The text of a string field. ArtifactError when it is not UTF-8."""
+    def text(self, field: WireField, *, limit: int, errors: str = "strict") -> str:
+        """The text of a string field. ArtifactError when it is not UTF-8, unless `errors` says to mend it."""
         self._text_left -= field.end - field.start
         if self._text_left < 0:
             raise self._exhausted(field.at, f"at most {MAX_TEXT_BYTES} bytes of names and texts")
         data = self.content(field, limit=limit)
         try:
-            return data.decode("utf-8")
+            return data.decode("utf-8", errors)
         except UnicodeDecodeError:
             raise self._malformed(field.at, "text in UTF-8", repr(data[:80])) from None
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from trimtab.artifacts.formats.onnx.reader import document_fields, metadata_entry
+from trimtab.artifacts.formats.onnx.model import document_fields, metadata_entry
 from trimtab.errors import ArtifactError
 from trimtab.source.bytes import LocalFile
 from trimtab.source.replace import copy_range, replacing

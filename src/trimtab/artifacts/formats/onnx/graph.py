@@ -1,0 +1,205 @@
+"""An ONNX graph's inputs and outputs: names, types, defaults, documentation, and whether any output depends on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trimtab.artifacts.formats.onnx.constants import MAX_ELEMENTS, is_small, small_tensor, tensor_name
+from trimtab.artifacts.formats.onnx.liveness import Liveness
+from trimtab.artifacts.formats.onnx.model import MAX_TEXT, message
+from trimtab.artifacts.formats.onnx.nodes import TooLargeError
+from trimtab.artifacts.formats.onnx.value_types import read_type
+from trimtab.artifacts.limits import MAX_VALUES, check_count
+from trimtab.signature.model import Input, Live, Output, Overload, Presence
+from trimtab.signature.types import Literal, Mapping, Optional, Sequence, Sparse, Tensor, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimtab.artifacts.formats.onnx.model import Model, Span
+    from trimtab.signature.model import Range
+
+# GraphProto
+_NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER, _METADATA = 1, 5, 11, 12, 15, 16
+# ValueInfoProto, SparseTensorProto and StringStringEntryProto
+_NAME, _TYPE, _DOC, _SPARSE_VALUES, _KEY, _VALUE = 1, 2, 3, 1, 1, 2
+
+_FIRST_IR_WITH_DEFAULTS = 4
+"""From this IR version on, an initializer named among the inputs is a default; before, every initializer is named."""
+
+_MAX_NOTES = 50
+_MAX_DOC = 4 << 10
+
+
+def read_graph(model: Model) -> tuple[Overload, tuple[str, ...]]:
+    """The graph as one way to call the model, and notes on what a signature cannot say.
+
+    ArtifactError where the graph is malformed, or has more inputs and outputs than any model.
+    """
+    graph = _Graph(model)
+    outputs = tuple(graph.outputs())
+    inputs = tuple(graph.inputs(outputs))
+    overload = Overload(inputs=inputs, outputs=outputs, dimensions=graph.dimensions((*inputs, *outputs)))
+    return overload, graph.notes()
+
+
+class _ValueInfo(NamedTuple):
+    name: str
+    type: Type
+    doc: str
+
+
+class _Graph:
+    """The graph's parts, and what they say."""
+
+    def __init__(self, model: Model) -> None:
+        self._wire = model.wire
+        self._ir_version = model.ir_version
+        self._inputs: list[Span] = []
+        self._outputs: list[Span] = []
+        self._initializers: list[Span] = []
+        self._sparse_initializers: list[Span] = []
+        self._metadata: list[Span] = []
+        self._notes: dict[str, None] = {}
+        self._elements_left = MAX_VALUES
+        self._liveness: Liveness | None = Liveness(model.wire.source, model.functions)
+        for span in model.graphs:
+            self._read_parts(span)
+        where = f"{self._wire.source.name}: graph"
+        check_count(len(self._inputs) + len(self._outputs), MAX_VALUES, "inputs and outputs", where)
+
+    def inputs(self, outputs: tuple[Output, ...]) -> Iterator[Input]:
+        """What a caller gives. outputs: the graph's, for what they depend on is live."""
+        values = [self._value(span) for span in self._inputs]
+        live = self._live([it.name for it in values], [it.name for it in outputs]) if values else None
+        initializers = self._initializers_by_name() if values else {}
+        weights = self._lists_weights({it.name for it in values}, initializers)
+        for value in values:
+            is_live = Live.UNKNOWN if live is None else Live.YES if value.name in live else Live.NO
+            if value.name not in initializers:
+                yield Input(
+                    name=value.name,
+                    type=value.type,
+                    nullable=isinstance(value.type, Optional),
+                    live=is_live,
+                    doc=value.doc,
+                )
+            elif self._ir_version >= _FIRST_IR_WITH_DEFAULTS:
+                yield Input(
+                    name=value.name,
+                    type=value.type,
+                    presence=Presence.DEFAULT,
+                    default=None if weights else self._default(initializers[value.name]),
+                    live=is_live,
+                    doc=value.doc,
+                )
+
+    def outputs(self) -> Iterator[Output]:
+        """What the model returns."""
+        for span in self._outputs:
+            value = self._value(span)
+            yield Output(name=value.name, type=value.type, doc=value.doc)
+
+    def dimensions(self, values: tuple[Input | Output, ...]) -> dict[str, Range]:
+        """The limits of the sizes in the shapes of `values`, where torch.onnx.export states them."""
+        ranges = self._torch_ranges() if self._metadata else ""
+        if not ranges:
+            return {}
+        from trimtab.artifacts.formats.onnx.torch_export import size_limits  # only for what torch has written
+
+        return size_limits(ranges, {dim for it in values for dim in _symbols(it.type)})
+
+    def notes(self) -> tuple[str, ...]:
+        """What was noted, each once."""
+        notes = tuple(self._notes)
+        return notes if len(notes) <= _MAX_NOTES else (*notes[:_MAX_NOTES], f"and {len(notes) - _MAX_NOTES} more notes")
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = None
+
+    def _read_parts(self, span: Span) -> None:
+        wanted = {
+            _INPUT: self._inputs,
+            _OUTPUT: self._outputs,
+            _INITIALIZER: self._initializers,
+            _SPARSE_INITIALIZER: self._sparse_initializers,
+            _METADATA: self._metadata,
+        }
+        for field in self._wire.fields(*span):
+            if field.number == _NODE:
+                start, end = message(self._wire, field)
+                if self._liveness is not None:
+                    try:
+                        self._liveness.add(start, end)
+                    except TooLargeError:
+                        self._liveness = None
+            elif field.number in wanted:
+                wanted[field.number].append(message(self._wire, field))
+
+    def _live(self, inputs: list[str], outputs: list[str]) -> set[str] | None:
+        """The live ones of the inputs; None where the graph is too large to tell."""
+        if self._liveness is None:
+            self._note("the graph is too large to say which inputs its outputs depend on")
+            return None
+        return self._liveness.live(inputs, outputs)
+
+    def _initializers_by_name(self) -> dict[str, Span | None]:
+        """Where the tensors lie that the graph holds; None for sparse ones."""
+        found: dict[str, Span | None] = {tensor_name(self._wire, span): span for span in self._initializers}
+        for span in self._sparse_initializers:
+            for field in self._wire.fields(*span):
+                if field.number == _SPARSE_VALUES:
+                    found[tensor_name(self._wire, message(self._wire, field))] = None
+        return found
+
+    def _lists_weights(self, names: set[str], initializers: dict[str, Span | None]) -> bool:
+        """Whether the exporter lists every tensor of the graph as an input, weights and all.
+
+        Then their values are no defaults that anyone chose, and change with every training.
+        """
+        if self._ir_version < _FIRST_IR_WITH_DEFAULTS or not initializers or not names.issuperset(initializers):
+            return False
+        if all(span is not None and is_small(self._wire, span) for span in initializers.values()):
+            return False
+        self._note("every weight is listed as an input with a default; the values are not shown")
+        return True
+
+    def _default(self, span: Span | None) -> Literal | None:
+        if span is None or self._elements_left <= 0:
+            return None
+        default = small_tensor(self._wire, span)
+        self._elements_left -= MAX_ELEMENTS
+        return default
+
+    def _value(self, span: Span) -> _ValueInfo:
+        name, doc = "", ""
+        types: list[Span] = []
+        for field in self._wire.fields(*span):
+            if field.number == _NAME:
+                name = self._wire.text(field, limit=MAX_TEXT)
+            elif field.number == _TYPE:
+                types.append(message(self._wire, field))
+            elif field.number == _DOC and field.value <= _MAX_DOC:
+                doc = self._wire.text(field, limit=_MAX_DOC, errors="replace")
+        return _ValueInfo(name, read_type(self._wire, types, name, self._note), doc)
+
+    def _torch_ranges(self) -> str:
+        from trimtab.artifacts.formats.onnx.torch_export import MAX_TEXT as MAX_RANGES
+        from trimtab.artifacts.formats.onnx.torch_export import RANGES_KEY
+
+        for span in self._metadata:
+            entry = {it.number: it for it in self._wire.fields(*span)}
+            key, value = entry.get(_KEY), entry.get(_VALUE)
+            if key is None or value is None or key.end - key.start != len(RANGES_KEY) or value.value > MAX_RANGES:
+                continue
+            if self._wire.text(key, limit=MAX_TEXT, errors="replace") == RANGES_KEY:
+                return self._wire.text(value, limit=MAX_RANGES, errors="replace")
+        return ""
+
+
+def _symbols(type_: Type) -> Iterator[str]:
+    """The sizes in a type's shapes that are symbols or expressions."""
+    while isinstance(type_, Sequence | Optional | Mapping):
+        type_ = type_.value if isinstance(type_, Mapping) else type_.element
+    if isinstance(type_, Tensor | Sparse):
+        yield from (dim for dim in type_.shape or () if isinstance(dim, str))

@@ -1,0 +1,245 @@
+"""Find the inputs of an ONNX graph that no output depends on.
+
+A name depends on everything that the nodes that write it read, and these on theirs; what is not met on the way back
+from the graph's outputs is dead. Whatever is not certain counts as a use: bodies of loops and branches are taken for
+parts of the graph around them, with every name one and the same wherever it is used; operators of other domains than
+ONNX's own may have effects, so what they read is used; calls of model-local functions use what the function's outputs
+depend on, and everything where the function cannot be followed. Reading a shape is a use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trimtab.artifacts.formats.onnx.model import message
+from trimtab.artifacts.formats.onnx.nodes import NodeReader, TooLargeError
+from trimtab.errors import ArtifactError
+from trimtab.source.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trimtab.artifacts.formats.onnx.model import Span
+    from trimtab.artifacts.formats.onnx.nodes import Node
+    from trimtab.source.bytes import ByteSource
+
+MAX_NODES = 100_000
+MAX_NAMES = 500_000
+MAX_BYTES = 128 << 20
+"""How much of a graph is followed; of a larger one, no input is known to be dead."""
+
+_MAX_FIELDS = 1_000_000
+_LONG_NODE = 4 << 10
+_MAX_DEPTH = 32
+_MAX_NAME = 64 << 10
+
+# GraphProto, FunctionProto, ValueInfoProto
+_NODE, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 11, 12
+_NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _DOMAIN, _OVERLOAD = 1, 4, 5, 7, 10, 13
+
+_WITHOUT_EFFECTS = frozenset((b"", b"ai.onnx", b"ai.onnx.ml", b"ai.onnx.preview", b"ai.onnx.preview.training"))
+
+
+class Liveness:
+    """The nodes of a model's graph, taken in one by one, and which of its inputs its outputs depend on."""
+
+    def __init__(self, source: ByteSource, functions: Iterable[Span]) -> None:
+        self._nodes = _Nodes(source)
+        self._flow = _Flow(self._nodes, _Functions(self._nodes, functions))
+
+    def add(self, start: int, end: int) -> None:
+        """Take in the node at `start` to `end`. TooLargeError when there is too much: then no more can be said."""
+        try:
+            self._flow.add(start, end, 0)
+        except ArtifactError:
+            if self._nodes.wire.exhausted:
+                raise TooLargeError from None
+            raise
+
+    def live(self, inputs: Iterable[str], outputs: Iterable[str]) -> set[str]:
+        """Those of the graph's inputs that any of its outputs, or an effect, may depend on."""
+        reached = self._flow.reached(it.encode() for it in outputs)
+        return {it for it in inputs if it.encode() in reached}
+
+
+class _Nodes:
+    """Reads nodes for all the graphs and functions of a file, up to the limits that they share."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self.wire = Wire(source, max_fields=_MAX_FIELDS)
+        self._reader = NodeReader(self.wire)
+        self._nodes_left = MAX_NODES
+        self._names_left = MAX_NAMES
+        self._bytes_left = MAX_BYTES
+
+    def read(self, start: int, end: int) -> Node:
+        node = self._reader.read(start, end)
+        self._nodes_left -= 1
+        self._names_left -= len(node.inputs) + len(node.outputs)
+        self._bytes_left -= min(end - start, _LONG_NODE)
+        if self._nodes_left < 0 or self._names_left < 0 or self._bytes_left < 0:
+            raise TooLargeError
+        return node
+
+
+class _Flow:
+    """Which node writes which name, and what each node reads, in one graph with all that is nested in it."""
+
+    def __init__(self, nodes: _Nodes, functions: _Functions) -> None:
+        self._nodes = nodes
+        self._functions = functions
+        self._reads: list[list[bytes]] = []
+        self._writers: dict[bytes, int] = {}
+        self._other_writers: dict[bytes, list[int]] = {}
+        self._used_by_effects: list[list[bytes]] = []
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether any node may do more than write its outputs."""
+        return bool(self._used_by_effects)
+
+    def add(self, start: int, end: int, depth: int) -> None:
+        """Take in a node, and the subgraphs in it."""
+        node = self._nodes.read(start, end)
+        reads, writes = node.inputs, node.outputs
+        effects = False
+        if node.domain not in _WITHOUT_EFFECTS or self._functions.known:
+            call = self._functions.call(node, depth + 1)
+            if call is not None:
+                reads, effects = call
+            else:
+                effects = node.domain not in _WITHOUT_EFFECTS
+        if node.subgraphs:
+            reads, writes = [*reads], [*writes]
+            before = len(self._used_by_effects)
+            for parts in node.subgraphs:
+                self._add_subgraph(parts, reads, writes, depth + 1)
+            effects = effects or len(self._used_by_effects) > before
+        if effects:
+            self._used_by_effects.append(reads)
+        number = len(self._reads)
+        self._reads.append(reads)
+        for name in writes:
+            if self._writers.setdefault(name, number) != number:
+                self._other_writers.setdefault(name, []).append(number)
+
+    def reached(self, names: Iterable[bytes]) -> set[bytes]:
+        """Every name that any of `names` or an effect may depend on, and these names themselves."""
+        reached: set[bytes] = set()
+        waiting = [*names]
+        for used in self._used_by_effects:
+            waiting += used
+        followed = bytearray(len(self._reads))
+        while waiting:
+            name = waiting.pop()
+            if name in reached:
+                continue
+            reached.add(name)
+            writer = self._writers.get(name)
+            if writer is None:
+                continue
+            for number in (writer, *self._other_writers.get(name, ())):
+                if not followed[number]:
+                    followed[number] = True
+                    waiting += self._reads[number]
+        return reached
+
+    def _add_subgraph(self, parts: list[Span], reads: list[bytes], writes: list[bytes], depth: int) -> None:
+        """Take in a body. Its results are read by the node that it belongs to, which writes its parameters."""
+        if depth > _MAX_DEPTH:
+            raise TooLargeError
+        wire = self._nodes.wire
+        for start, end in parts:
+            for field in wire.fields(start, end):
+                if field.number == _NODE:
+                    self.add(*message(wire, field), depth)
+                elif field.number == _GRAPH_OUTPUT:
+                    reads.append(_name(wire, message(wire, field)))
+                elif field.number == _GRAPH_INPUT:
+                    writes.append(_name(wire, message(wire, field)))
+
+
+class _Functions:
+    """The functions that a model defines: which of their arguments their results depend on."""
+
+    def __init__(self, nodes: _Nodes, spans: Iterable[Span]) -> None:
+        self._nodes = nodes
+        self._spans: dict[_FunctionKey, Span | None] = {}
+        self._uses: dict[_FunctionKey, _Use | None] = {}
+        for span in spans:
+            key = self._key(span)
+            self._spans[key] = None if key in self._spans else span
+
+    @property
+    def known(self) -> bool:
+        """Whether there are any."""
+        return bool(self._spans)
+
+    def call(self, node: Node, depth: int) -> tuple[list[bytes], bool] | None:
+        """What a call reads, and whether it may have effects; None where the node calls no function of the model."""
+        key = (_domain(node.domain), node.operator, node.overload)
+        if key not in self._spans:
+            return None
+        use = self._use(key, depth)
+        if use is None or key[0] in _WITHOUT_EFFECTS:  # an operator of this name may be what is run
+            return node.inputs, True
+        reads = [name for position, name in enumerate(node.inputs) if position >= use.arguments or position in use.used]
+        return reads, use.effects
+
+    def _use(self, key: _FunctionKey, depth: int) -> _Use | None:
+        """How a function uses its arguments. None: it is defined twice, calls itself, or calls go too deep."""
+        if key in self._uses:
+            return self._uses[key]
+        span = self._spans[key]
+        if span is None or depth > _MAX_DEPTH:
+            return None
+        self._uses[key] = None  # while it is followed
+        use = self._uses[key] = self._follow(span, depth)
+        return use
+
+    def _follow(self, span: Span, depth: int) -> _Use:
+        wire = self._nodes.wire
+        flow = _Flow(self._nodes, self)
+        arguments: list[bytes] = []
+        results: list[bytes] = []
+        for field in wire.fields(*span):
+            if field.number == _FUNCTION_NODE:
+                flow.add(*message(wire, field), depth)
+            elif field.number in (_FUNCTION_INPUT, _FUNCTION_OUTPUT):
+                names = arguments if field.number == _FUNCTION_INPUT else results
+                names.append(wire.content(field, limit=_MAX_NAME))
+        reached = flow.reached(results)
+        used = frozenset(position for position, name in enumerate(arguments) if name in reached)
+        return _Use(len(arguments), used, flow.has_effects)
+
+    def _key(self, span: Span) -> _FunctionKey:
+        wire = self._nodes.wire
+        texts = {_NAME: b"", _DOMAIN: b"", _OVERLOAD: b""}
+        for field in wire.fields(*span):
+            if field.number in texts:
+                texts[field.number] = wire.content(field, limit=_MAX_NAME)
+        return _domain(texts[_DOMAIN]), texts[_NAME], texts[_OVERLOAD]
+
+
+class _Use(NamedTuple):
+    """How many arguments a function has, which of them its results depend on, and whether it may have effects."""
+
+    arguments: int
+    used: frozenset[int]
+    effects: bool
+
+
+_FunctionKey = tuple[bytes, bytes, bytes]
+
+
+def _domain(name: bytes) -> bytes:
+    return b"" if name == b"ai.onnx" else name
+
+
+def _name(wire: Wire, span: Span) -> bytes:
+    """The name of the ValueInfoProto at `span`."""
+    name = b""
+    for field in wire.fields(*span):
+        if field.number == _NAME:
+            name = wire.content(field, limit=_MAX_NAME)
+    return name
