@@ -137,7 +137,7 @@ def test_damage_is_seen(write: Write) -> None:
     data = write(MODEL, {NAME: b"the document"})
     with pytest.raises(ArtifactError, match="CRC-32"):
         read(data.replace(b"the document", b"THE document"))
-    with pytest.raises(ArtifactError, match="local header|begins with"):
+    with pytest.raises(ArtifactError, match=r"local header|begins with"):
         read(data.replace(b"PK\x03\x04", b"PK\x03\x05", 1))
 
 
