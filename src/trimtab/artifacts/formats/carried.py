@@ -26,11 +26,13 @@ def no_signature(source: ByteSource, kind: str) -> RefusedArtifactError:
     )
 
 
-def completed(document: bytes) -> bytes:
-    """The document as it is; one that lists inputs alone, with an empty list of outputs.
+def completed(document: bytes | None) -> bytes | None:
+    """The document, if any, as it is; one that lists inputs alone, with an empty list of outputs.
 
     In formats that state nothing themselves, a list of inputs is all there is to know, and worth reading.
     """
+    if document is None:
+        return None
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         names = msgspec.json.decode(document, type=_InputsAlone)
         return msgspec.json.encode({"input_names": names.input_names, "output_names": []})
@@ -52,4 +54,4 @@ def only_one(found: list[bytes], place: str) -> bytes | None:
         )
     if found and len(found[0]) > MAX_DOCUMENT_BYTES:
         raise ArtifactError(where=place, expected=f"at most {MAX_DOCUMENT_BYTES} bytes", got=str(len(found[0])))
-    return completed(found[0]) if found else None
+    return found[0] if found else None

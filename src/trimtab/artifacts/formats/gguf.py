@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimtab.artifacts.formats.carried import KEYS, no_signature, only_one
+from trimtab.artifacts.formats.carried import KEYS, completed, no_signature, only_one
 from trimtab.artifacts.limits import check_count
 from trimtab.errors import ArtifactError
 from trimtab.signature.document import MAX_DOCUMENT_BYTES
@@ -59,7 +59,7 @@ def declared(source: ByteSource) -> bytes | None:
             place = f"{source.name}: {key.decode()}"
             if kind != _STRING:
                 raise ArtifactError(where=place, expected="a text", got=f"a value of type {kind}")
-            return only_one([source.read(start, min(end - start, MAX_DOCUMENT_BYTES + 1))], place)
+            return completed(only_one([source.read(start, min(end - start, MAX_DOCUMENT_BYTES + 1))], place))
     return None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trimtab.artifacts.formats.carried import KEYS, no_signature, only_one
+from trimtab.artifacts.formats.carried import KEYS, completed, no_signature, only_one
 from trimtab.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def declared(source: ByteSource) -> bytes | None:
         metadata = msgspec.json.decode(header, type=_Header).metadata
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
         raise _malformed(source, failure) from None
-    return only_one([metadata[key].encode() for key in KEYS if key in metadata], place)
+    return completed(only_one([metadata[key].encode() for key in KEYS if key in metadata], place))
 
 
 class _Header(msgspec.Struct):
