@@ -16,7 +16,7 @@ from trimtab.artifacts.limits import MAX_ENTRY_POINTS, MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
 from trimtab.signature.document import FILE_NAME, MAX_DOCUMENT_BYTES
 from trimtab.signature.dtypes import dtype_of
-from trimtab.signature.model import EntryPoint, Input, Learned, Live, Output, Overload, Provenance, Signature
+from trimtab.signature.model import EntryPoint, Input, Learned, Output, Overload, Provenance, Signature
 from trimtab.signature.types import Opaque, Tensor, Type
 from trimtab.source.appended import append_document, read_appended
 from trimtab.source.flatbuffer import FLOAT32, INT8, INT32, INT64, UINT32, FlatBuffer, FlatTable
@@ -88,6 +88,7 @@ class _Model:
         check_count(root.count(_SIGNATURES), MAX_ENTRY_POINTS, "signatures", source.name)
         self._flow = Flow(root)
         self._graphs: dict[int, FlatTable] = {}
+        self._docs: dict[tuple[int, int], str] = {}  # by subgraph and tensor
         self._values_left = MAX_VALUES
         self._notes: list[str] = []
         self._ranks_stated: bool | None = None
@@ -95,6 +96,9 @@ class _Model:
     def signature(self) -> Signature:
         """What the model states."""
         origin = origin_of(self._source, self._root)
+        main = self._graph(0)
+        for field, texts in ((_GRAPH_INPUTS, origin.inputs), (_GRAPH_OUTPUTS, origin.outputs)):
+            self._docs.update(zip(((0, index) for index in main.numbers(field, INT32)), texts, strict=False))
         entry_points = tuple(map(self._entry_point, self._root.tables(_SIGNATURES))) or (self._main(),)
         names = [each.name for each in entry_points]
         return Signature(
@@ -122,6 +126,13 @@ class _Model:
         graph = self._graph(0)
         inputs = self._positional(graph, _GRAPH_INPUTS, "input")
         outputs = self._positional(graph, _GRAPH_OUTPUTS, "output")
+        if not outputs:
+            raise ArtifactError(
+                where=self._source.name,
+                expected="a signature, or a main subgraph with outputs",
+                got="neither",
+                hint="A model that gives nothing back is damaged, or was never finished.",
+            )
         return self._entry(MAIN, 0, inputs, outputs)
 
     def _entry(
@@ -130,8 +141,14 @@ class _Model:
         graph = self._graph(index)
         live = self._flow.liveness(index, [tensor for _, tensor in inputs], [tensor for _, tensor in outputs])
         overload = Overload(
-            inputs=tuple(self._input(graph, *value, each) for value, each in zip(inputs, live, strict=True)),
-            outputs=tuple(self._output(graph, *value) for value in outputs),
+            inputs=tuple(
+                Input(name=each, type=self._type(graph, each, tensor), live=used, doc=self._doc(index, graph, tensor))
+                for (each, tensor), used in zip(inputs, live, strict=True)
+            ),
+            outputs=tuple(
+                Output(name=each, type=self._type(graph, each, tensor), doc=self._doc(index, graph, tensor))
+                for each, tensor in outputs
+            ),
         )
         return EntryPoint(name=key, overloads=(overload,))
 
@@ -172,18 +189,11 @@ class _Model:
         if self._values_left < 0:
             check_count(MAX_VALUES + 1, MAX_VALUES, "inputs and outputs", self._source.name)
 
-    def _input(self, graph: FlatTable, value_name: str, index: int, live: Live) -> Input:
-        tensor = self._tensor(graph, index)
-        return Input(name=value_name, type=self._type(tensor, value_name), live=live, doc=_quantization(tensor))
-
-    def _output(self, graph: FlatTable, value_name: str, index: int) -> Output:
-        tensor = self._tensor(graph, index)
-        return Output(name=value_name, type=self._type(tensor, value_name), doc=_quantization(tensor))
-
     def _tensor(self, graph: FlatTable, index: int) -> FlatTable:
         return graph.table_in(_TENSORS, index)
 
-    def _type(self, tensor: FlatTable, value_name: str) -> Type:
+    def _type(self, graph: FlatTable, value_name: str, index: int) -> Type:
+        tensor = self._tensor(graph, index)
         code = tensor.number(_TYPE, INT8)
         if code in _OPAQUE:
             return Opaque(_OPAQUE[code])
@@ -193,13 +203,16 @@ class _Model:
                 where=f"{self._source.name}: {value_name!r}",
                 expected="a TensorFlow Lite tensor type (0-20)",
                 got=str(code),
-                hint="Converted by a newer TensorFlow? Upgrade trimtab, or embed a signature: "
-                "trimtab embed FILE --signature S",
+                hint="Converted by a newer TensorFlow? Upgrade trimtab.",
             )
         sizes = tensor.numbers(_SHAPE_SIGNATURE, INT32) or tensor.numbers(_SHAPE, INT32)
         if not sizes and not tensor.flag(_HAS_RANK) and self._ranks_are_stated():
             return Tensor(dtype)
         return Tensor(dtype, tuple(size if size >= 0 else None for size in sizes))
+
+    def _doc(self, graph_index: int, graph: FlatTable, index: int) -> str:
+        parts = (self._docs.get((graph_index, index)), _quantization(self._tensor(graph, index)))
+        return "; ".join(filter(None, parts))
 
     def _ranks_are_stated(self) -> bool:
         """Whether the converter marks tensors of a known rank; before 2023 it did not, and none has the mark."""
