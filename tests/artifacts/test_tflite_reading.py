@@ -29,7 +29,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import MODELS
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:(?s:.*)tf\.lite\.Interpreter is deprecated:UserWarning")
+pytestmark = pytest.mark.filterwarnings(r"ignore:\s+Warning. tf.lite.Interpreter is deprecated:UserWarning")
 
 NAMES = [each.__name__ for each in MODELS]
 
