@@ -7,16 +7,15 @@ sample inputs are never touched. Several programs in one archive are several ent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import re
+from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Raw, Struct
-from msgspec.json import Decoder
-
+from trimtab.artifacts.formats.pt2 import schema
+from trimtab.artifacts.formats.pt2.liveness import MAX_GRAPH_BYTES, live_values
 from trimtab.artifacts.formats.pt2.pytree import leaf_paths, read_tree
 from trimtab.artifacts.formats.pt2.symbolic import is_readable, symbolic_text
 from trimtab.artifacts.formats.torch_archive import TorchArchive, declared, embed, expect_archive, open_archive
-from trimtab.artifacts.limits import MAX_VALUES, check_count, check_json
+from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.dtypes import DType, dtype_of
 from trimtab.signature.model import (
@@ -24,6 +23,7 @@ from trimtab.signature.model import (
     EntryPoint,
     Input,
     Learned,
+    Live,
     Output,
     Overload,
     Presence,
@@ -35,6 +35,8 @@ from trimtab.signature.naming import Leaf, input_names, output_names
 from trimtab.signature.types import Dim, Literal, Opaque, Scalar, Sparse, Tensor, Type
 
 if TYPE_CHECKING:
+    from msgspec import Raw
+
     from trimtab.signature.path import Step
     from trimtab.source.bytes import ByteSource
 
@@ -63,19 +65,26 @@ def derive(source: ByteSource) -> Signature:
             where=source.name,
             hint="Compiled code does not name its inputs. Embed a signature: trimtab embed MODEL.pt2 --signature FILE",
         )
-    entry_points, versions = [], set()
+    entry_points, versions, notes = [], set(), []
     bytes_left = MAX_PROGRAM_BYTES
     for entry_name, path in programs.items():
         where = archive.place(path)
         data = archive.read(path, limit=bytes_left)
         bytes_left -= len(data)
-        program = _decode(data, _PROGRAM, where)
+        program = schema.decode(data, schema.PROGRAM, where)
         entry_points.append(EntryPoint(name=entry_name, overloads=(_overload(program, where),)))
         versions.add(program.torch_version)
+        if len(bytes(program.graph_module.graph.nodes)) > MAX_GRAPH_BYTES:
+            notes.append(f"the graph of {entry_name} is too large to look for unused inputs")
     return Signature(
         entry_points=tuple(entry_points),
         default_entry_point="model" if "model" in programs else next(iter(programs)),
-        provenance=Provenance(format=name, producer=f"torch {', '.join(sorted(versions))}", learned=Learned.DERIVED),
+        provenance=Provenance(
+            format=name,
+            producer=f"torch {', '.join(sorted(versions))}",
+            learned=Learned.DERIVED,
+            notes=tuple(notes),
+        ),
     )
 
 
@@ -94,130 +103,7 @@ def _program_names(archive: TorchArchive) -> dict[str, str]:
     return {path.removeprefix("models/").removesuffix(".json"): path for path in paths}
 
 
-class _Limits(Struct):
-    min_val: int | None = None
-    max_val: int | None = None
-
-
-class _Specs(Struct):
-    input_specs: list[dict[str, Raw]]
-    output_specs: list[dict[str, Raw]]
-
-
-class _CallSignature(Struct):
-    in_spec: str
-    out_spec: str
-    forward_arg_names: list[str] | None = None
-
-
-class _Call(Struct):
-    fqn: str
-    signature: _CallSignature | None = None
-
-
-class _NamedTuple(Struct):
-    field_names: list[str]
-
-
-class _TensorMeta(Struct):
-    dtype: int
-    sizes: Raw
-    layout: int = 7
-
-
-# What is Raw here is text still: it is counted before it becomes objects (`_part`).
-_NONE = Raw(b"{}")
-
-
-class _Graph(Struct):
-    tensor_values: Raw = _NONE
-    sym_int_values: Raw = _NONE
-
-
-class _GraphModule(Struct):
-    graph: _Graph
-    signature: Raw
-    module_call_graph: Raw
-    treespec_namedtuple_fields: Raw = _NONE
-
-
-class _Program(Struct):
-    graph_module: _GraphModule
-    range_constraints: Raw = _NONE
-    torch_version: str = "2.4 or older"
-
-
-class _Expression(Struct):
-    expr_str: str
-
-
-class _Named(Struct):
-    name: str = ""
-    class_fqn: str = ""
-
-
-class _ConstantInput(Struct):
-    name: str
-    value: dict[str, Raw]
-
-
-class _User(Struct):
-    arg: dict[str, Raw]
-
-
-class _Loss(Struct):
-    arg: Raw
-
-
-# Made once, when the module is imported: msgspec then evaluates the annotations above, and never while it reads a file.
-_PROGRAM = Decoder(_Program)
-_TENSORS = Decoder(dict[str, _TensorMeta])
-_SIZES = Decoder(list[dict[str, Raw]])
-_SPECS = Decoder(_Specs)
-_CALLS = Decoder(list[_Call])
-_NAMED_TUPLES = Decoder(dict[str, _NamedTuple])
-_LIMITS = Decoder(dict[str, _Limits])
-_EXPRESSION = Decoder(_Expression)
-_NAMED = Decoder(_Named)
-_CONSTANT_INPUT = Decoder(_ConstantInput)
-_USER = Decoder(_User)
-_LOSS = Decoder(_Loss)
-_UNION = Decoder(dict[str, Raw])
-_INTEGER = Decoder(int)
-_TEXT = Decoder(str)
-_ANY = Decoder(Any)
-
-_T = TypeVar("_T")
-
-
-def _decode(data: bytes | Raw, decoder: Decoder[_T], where: str) -> _T:
-    try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as failure:
-        raise ArtifactError(
-            where=where,
-            expected="a program as torch.export writes it (schema version 8)",
-            got=str(failure) or "deeper nesting than JSON allows",
-            hint="Written by a newer torch? Embed a signature to be independent of its schema.",
-        ) from None
-
-
-def _part(data: Raw, decoder: Decoder[_T], where: str) -> _T:
-    """Decode a part of the program of which every item becomes an object."""
-    check_json(bytes(data), where)
-    return _decode(data, decoder, where)
-
-
-def _tensors(data: Raw, where: str) -> dict[str, _TensorMeta]:
-    """All tensors of the graph. Each has three members at least, so their number is bounded by that of colons."""
-    check_count(bytes(data).count(b":"), _MAX_TENSOR_MEMBERS, "members of tensors' descriptions", where)
-    return _decode(data, _TENSORS, where)
-
-
-_MAX_TENSOR_MEMBERS = 2_000_000
-
-
-def _overload(program: _Program, where: str) -> Overload:
+def _overload(program: schema.Program, where: str) -> Overload:
     reader = _ProgramReader(program, where)
     return Overload(inputs=reader.inputs(), outputs=reader.outputs(), dimensions=reader.dimensions())
 
@@ -225,18 +111,32 @@ def _overload(program: _Program, where: str) -> Overload:
 class _ProgramReader:
     """Reads one program's inputs and outputs."""
 
-    def __init__(self, program: _Program, where: str) -> None:
+    def __init__(self, program: schema.Program, where: str) -> None:
         self._where = where
         module = program.graph_module
-        self._tensors = _tensors(module.graph.tensor_values, f"{where} at graph.tensor_values")
-        self._sym_ints = _part(module.graph.sym_int_values, _UNION, f"{where} at graph.sym_int_values")
-        self._specs = _part(module.signature, _SPECS, f"{where} at signature")
-        self._limits = _part(program.range_constraints, _LIMITS, f"{where} at range_constraints")
+        self._tensors = schema.decode_tensors(module.graph.tensor_values, f"{where} at graph.tensor_values")
+        self._sym_ints = schema.decode_part(
+            module.graph.sym_int_values, schema.UNION, f"{where} at graph.sym_int_values"
+        )
+        self._specs = schema.decode_part(module.signature, schema.SPECS, f"{where} at signature")
+        self._limits = schema.decode_part(program.range_constraints, schema.LIMITS, f"{where} at range_constraints")
         check_count(len(self._limits), MAX_VALUES, "symbolic sizes", f"{where} at range_constraints")
-        named_tuples = _part(module.treespec_namedtuple_fields, _NAMED_TUPLES, f"{where} at treespec_namedtuple_fields")
+        named_tuples = schema.decode_part(
+            module.treespec_namedtuple_fields, schema.NAMED_TUPLES, f"{where} at treespec_namedtuple_fields"
+        )
         self._fields = {key: value.field_names for key, value in named_tuples.items()}
-        calls = _part(module.module_call_graph, _CALLS, f"{where} at module_call_graph")
+        calls = schema.decode_part(module.module_call_graph, schema.CALLS, f"{where} at module_call_graph")
         self._call = next((it.signature for it in calls if not it.fqn), None)
+        self._live = self._live_values(module.graph)
+        self._graph = module.graph
+
+    def _live_values(self, graph: schema.Graph) -> set[str] | None:
+        written = [
+            schema.decode(value, schema.MUTATION, self._where).user_input_name
+            for kind, value in map(self._only, self._specs.output_specs)
+            if kind == "user_input_mutation"
+        ]
+        return live_values(bytes(graph.nodes), bytes(graph.inputs), bytes(graph.outputs), written)
 
     def inputs(self) -> tuple[Input, ...]:
         specs = [
@@ -254,7 +154,9 @@ class _ProgramReader:
     def outputs(self) -> tuple[Output, ...]:
         arguments = [
             # A loss names its tensor without saying that it is one.
-            ("as_tensor", _decode(value, _LOSS, self._where).arg) if kind == "loss_output" else self._argument(value)
+            ("as_tensor", schema.decode(value, schema.LOSS, self._where).arg)
+            if kind == "loss_output"
+            else self._argument(value)
             for kind, value in map(self._only, self._specs.output_specs)
             if kind in ("user_output", "loss_output")
         ]
@@ -274,7 +176,20 @@ class _ProgramReader:
                     where=f"{self._where} at range_constraints", expected="a symbolic size", got=repr(expression)[:80]
                 )
             limits[expression] = Range(minimum=_finite(limit.min_val), maximum=_finite(limit.max_val))
+        for symbol in self._forgotten(limits):
+            del limits[symbol]
         return limits
+
+    def _forgotten(self, limits: dict[str, Range]) -> list[str]:
+        """Symbols of values that the exporter dropped from the graph. torch drops their limits when it loads."""
+        graph = self._graph
+        values = b"".join(map(bytes, (graph.tensor_values, graph.sym_int_values, graph.sym_float_values)))
+        if b"expr_str" in values and b"Symbol(" not in values:  # torch 2.4 and older
+            return []
+        named = set(_SYMBOL.findall(values))
+        absent = [symbol for symbol in limits if symbol.isidentifier() and symbol.encode() not in named]
+        nodes = bytes(graph.nodes) if len(absent) <= _MAX_ABSENT else b""  # subgraphs lie in nodes
+        return [symbol for symbol in absent if nodes and f"Symbol('{symbol}'".encode() not in nodes]
 
     def _input_leaves(self, specs: list[tuple[str, Raw]]) -> list[Leaf]:
         if self._call is None:  # an inner program without a call signature: the graph's own, mangled names
@@ -304,16 +219,16 @@ class _ProgramReader:
 
     def _graph_name(self, kind: str, value: Raw) -> str:
         if kind == "constant_input":
-            return _decode(value, _CONSTANT_INPUT, self._where).name
+            return schema.decode(value, schema.CONSTANT_INPUT, self._where).name
         argument, content = self._argument(value)
         if argument == "as_tensor":
-            return _decode(content, _NAMED, self._where).name
+            return schema.decode(content, schema.NAMED, self._where).name
         raise ArtifactError(where=self._where, expected="a call signature", got=f"none, and an input {argument}")
 
     def _input(self, kind: str, value: Raw, leaf: Leaf, name: str) -> Input:
         path = leaf.path if leaf.path != name else None
         if kind == "constant_input":
-            constant = self._constant(*self._only(_decode(value, _CONSTANT_INPUT, self._where).value))
+            constant = self._constant(*self._only(schema.decode(value, schema.CONSTANT_INPUT, self._where).value))
             return Input(
                 name=name,
                 type=constant,
@@ -329,11 +244,20 @@ class _ProgramReader:
             type=type_,
             path=path,
             constraints=Constraints(range=limits) if limits else None,
+            live=self._liveness(*argument),
             doc=self._symbol(*argument),
         )
 
+    def _liveness(self, kind: str, value: Raw) -> Live:
+        """Whether anything depends on an argument, by its name in the graph."""
+        if self._live is None or kind not in _NAMED_KINDS:
+            return Live.UNKNOWN
+        named = schema.decode(value, schema.NAMED, self._where)
+        name = named.name or named.as_name
+        return (Live.YES if name in self._live else Live.NO) if name else Live.UNKNOWN
+
     def _argument(self, value: Raw) -> tuple[str, Raw]:
-        return self._only(_decode(value, _USER, self._where).arg)
+        return self._only(schema.decode(value, schema.USER, self._where).arg)
 
     def _only(self, union: dict[str, Raw]) -> tuple[str, Raw]:
         """The one member that a union of the schema has set."""
@@ -344,9 +268,9 @@ class _ProgramReader:
     def _type(self, kind: str, value: Raw) -> tuple[Type, Range | None]:
         """The type of an argument, and the range of the symbol that it is, where it is one."""
         if kind == "as_tensor":
-            return self._tensor(_decode(value, _NAMED, self._where).name), None
+            return self._tensor(schema.decode(value, schema.NAMED, self._where).name), None
         if kind == "as_sym_int":
-            key, inner = self._only(_decode(value, _UNION, self._where))
+            key, inner = self._only(schema.decode(value, schema.UNION, self._where))
             if key == "as_int":
                 return self._constant(key, inner), None
             limits = self._limits.get(str(self._symbol(kind, value)))
@@ -354,7 +278,7 @@ class _ProgramReader:
         if kind in _SYMBOLIC_SCALARS:
             return Scalar(_SYMBOLIC_SCALARS[kind]), None
         if kind == "as_custom_obj":
-            return Opaque(_decode(value, _NAMED, self._where).class_fqn), None
+            return Opaque(schema.decode(value, schema.NAMED, self._where).class_fqn), None
         if kind in _CONSTANTS:
             return self._constant(kind, value), None
         return Opaque(kind.removeprefix("as_")), None
@@ -372,7 +296,7 @@ class _ProgramReader:
                 got=str(meta.dtype),
                 hint="Written by a newer torch? Embed a signature to be independent of it: trimtab embed MODEL.pt2",
             )
-        sizes = _decode(meta.sizes, _SIZES, where)
+        sizes = schema.decode(meta.sizes, schema.SIZES, where)
         check_count(len(sizes), _MAX_RANK, "dimensions", where)
         shape = tuple(self._dim(size, where) for size in sizes)
         return Tensor(dtype, shape) if meta.layout not in _SPARSE_LAYOUTS else Sparse(dtype, shape)
@@ -380,22 +304,22 @@ class _ProgramReader:
     def _dim(self, size: dict[str, Raw], where: str) -> Dim:
         kind, value = self._only(size)
         if kind == "as_int":
-            return _decode(value, _INTEGER, where)
-        return symbolic_text(_decode(value, _EXPRESSION, where).expr_str, f"{where}.sizes")
+            return schema.decode(value, schema.INTEGER, where)
+        return symbolic_text(schema.decode(value, schema.EXPRESSION, where).expr_str, f"{where}.sizes")
 
     def _symbol(self, kind: str, value: Raw) -> str:
         """The expression that a symbolic integer stands for, for people: `s86 + 1`."""
         if kind != "as_sym_int":
             return ""
-        key, inner = self._only(_decode(value, _UNION, self._where))
-        raw = self._sym_ints.get(_decode(inner, _TEXT, self._where)) if key == "as_name" else None
-        return "" if raw is None else str(self._dim(_decode(raw, _UNION, self._where), self._where))
+        key, inner = self._only(schema.decode(value, schema.UNION, self._where))
+        raw = self._sym_ints.get(schema.decode(inner, schema.TEXT, self._where)) if key == "as_name" else None
+        return "" if raw is None else str(self._dim(schema.decode(raw, schema.UNION, self._where), self._where))
 
     def _constant(self, kind: str, value: Raw) -> Literal:
         if kind == "as_none":
             return Literal(None)
         try:
-            constant = Literal.from_python(_decode(value, _ANY, self._where))
+            constant = Literal.from_python(schema.decode(value, schema.ANY, self._where))
         except SignatureError as failure:
             raise ArtifactError(where=self._where, expected="a constant", got=str(failure)) from None
         if kind == "as_float" and constant.value in _NOT_FINITE:
@@ -403,6 +327,7 @@ class _ProgramReader:
         return constant
 
 
+_NAMED_KINDS = ("as_tensor", "as_sym_int", "as_sym_float", "as_sym_bool", "as_custom_obj")
 _SYMBOLIC_SCALARS = {"as_sym_float": DType.FLOAT64, "as_sym_bool": DType.BOOL}
 _CONSTANTS = (
     "as_none",
@@ -417,11 +342,13 @@ _CONSTANTS = (
 )
 _NOT_FINITE = {"Infinity": "inf", "-Infinity": "-inf", "NaN": "nan"}
 _SPARSE_LAYOUTS = range(1, 6)
+_SYMBOL = re.compile(rb"Symbol\('(\w+)'")
+_MAX_ABSENT = 100
 _UNBOUNDED = 1 << 62
 _MAX_RANK = 1000
 
 
-def _range(limits: _Limits) -> Range | None:
+def _range(limits: schema.Limits) -> Range | None:
     bounds = Range(minimum=_finite(limits.min_val), maximum=_finite(limits.max_val))
     return None if bounds == Range() else bounds
 

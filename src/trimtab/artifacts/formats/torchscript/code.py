@@ -44,11 +44,16 @@ class Method:
 
 @dataclass(slots=True)
 class ClassCode:
-    """One class. `fields` are its attributes with their types, in order; `hooks` the names of its hook methods."""
+    """One class.
+
+    fields: its attributes with their types, in order. members: an enumeration's members with their values.
+    hooks: the names of its hook methods.
+    """
 
     name: str
     base: str
     fields: dict[str, str] = field(default_factory=dict)
+    members: dict[str, str] = field(default_factory=dict)
     methods: dict[str, Method] = field(default_factory=dict)
     hooks: set[str] = field(default_factory=set)
 
@@ -71,7 +76,8 @@ def split_classes(text: str, where: str) -> dict[str, ClassCode]:
 
 _CLASS = re.compile(r"^class ([^\s(:]+)(?:\(([^)\n]*)\))?:\n", re.MULTILINE)
 _MEMBER = re.compile(
-    r"^  (?:def ([^\s(]+)\(|([^\s:=]+) : ([^\n]*)|(__forward_(?:pre_)?hooks__) = \[([^\n]*)\])", re.MULTILINE
+    r"^  (?:def ([^\s(]+)\(|([^\s:=]+) : ([^\n]*)|(__forward_(?:pre_)?hooks__) = \[([^\n]*)\]|(\w+) = ([^\n]*))",
+    re.MULTILINE,
 )
 
 
@@ -79,7 +85,7 @@ def _split_members(code: ClassCode, block: str, where: str) -> None:
     members = list(_MEMBER.finditer(block))
     for member, following in pairwise([*members, None]):
         assert member is not None
-        method, attribute, type_, hooks, hook_names = member.groups()
+        method, attribute, type_, hooks, hook_names, constant, value = member.groups()
         if method:
             end = following.start() if following else len(block)
             check_count(len(code.methods) + 1, MAX_ENTRY_POINTS, "methods", where)
@@ -88,6 +94,9 @@ def _split_members(code: ClassCode, block: str, where: str) -> None:
             code.fields[attribute] = type_
         elif hooks:
             code.hooks.update(re.findall(r'"([^"]*)"', hook_names))
+        elif code.base == "Enum":
+            check_count(len(code.members) + 1, MAX_VALUES, "members of an enumeration", where)
+            code.members[constant] = value
 
 
 def _split_method(method: str, text: str, where: str) -> Method:

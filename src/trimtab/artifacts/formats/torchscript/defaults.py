@@ -22,6 +22,8 @@ _FLOAT = re.compile(r"-?(?:inf|nan|\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d
 _COMPLEX = re.compile(r"[-+.\deEinfa]*j")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _CONSTANT = re.compile(r"CONSTANTS\.c(\d{1,9})")
+_CLASS_NAME = re.compile(r"__torch__\.[\w.]+")
+_EMPTY = ("()", "(())", "[]")
 _DEVICE = re.compile(r'torch\.device\("([\w:]*)"\)')
 
 
@@ -47,10 +49,19 @@ def read_default(text: str, constants: Callable[[int], Any], depth: int = 0) -> 
         return _pickled(constants(int(constant.group(1))), text)
     if device := _DEVICE.fullmatch(text):
         return Literal(device.group(1), of="device")
-    if text[:1] in "([" and text[-1:] in ")]":
+    if text in _EMPTY:
+        return Literal(())
+    sequence = text[1:] if text[:1] in "([" else _named_tuple(text)
+    if sequence and text[-1:] in ")]":
         check_count(text.count(","), _MAX_ELEMENTS, "elements of a default", text[:40])
-        return Literal(tuple(read_default(item, constants, depth + 1) for item in split_items(text[1:-1])))
-    return Literal(text, of="enum" if re.fullmatch(r"__torch__\.[\w.]+", text) else "code")
+        return Literal(tuple(read_default(item, constants, depth + 1) for item in split_items(sequence[:-1])))
+    return Literal(text, of="enum" if _CLASS_NAME.fullmatch(text) else "code")
+
+
+def _named_tuple(text: str) -> str:
+    """What follows the opening parenthesis of `__torch__.Point(1, 2)`; nothing for other text."""
+    head, _, rest = text.partition("(")
+    return rest if _CLASS_NAME.fullmatch(head) else ""
 
 
 def _complex(text: str) -> Literal:

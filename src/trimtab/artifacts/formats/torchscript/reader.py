@@ -13,9 +13,11 @@ from trimtab.artifacts.formats.torch_archive import TorchArchive, declared, embe
 from trimtab.artifacts.formats.torchscript.code import ClassCode, Method, returned_keys
 from trimtab.artifacts.formats.torchscript.defaults import read_default
 from trimtab.artifacts.formats.torchscript.examples import Example, read_examples
-from trimtab.artifacts.formats.torchscript.types import CodeFiles, Part
+from trimtab.artifacts.formats.torchscript.types import CodeFiles, Part, admits_none
+from trimtab.artifacts.formats.torchscript.uses import MAX_BODY_CHARACTERS, Use, argument_uses, behind_hooks
 from trimtab.errors import ArtifactError
 from trimtab.signature.model import (
+    Constraints,
     EntryPoint,
     Feature,
     Input,
@@ -28,7 +30,7 @@ from trimtab.signature.model import (
 )
 from trimtab.signature.naming import Leaf, input_names, output_names
 from trimtab.signature.path import Key
-from trimtab.signature.types import Literal, Mapping, Optional, Tensor
+from trimtab.signature.types import Literal, Mapping, Tensor
 from trimtab.source.pickle import pickled_names, read_pickle
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def _signature(archive: TorchArchive) -> Signature:
                 name=method.name,
                 overloads=(
                     Overload(
-                        inputs=_inputs(method, code, constants, examples.get(method.name, ())),
+                        inputs=_inputs(method, code, constants, examples.get(method.name, ()), bool(root.hooks)),
                         outputs=_outputs(method, code),
                     ),
                 ),
@@ -85,8 +87,20 @@ def _signature(archive: TorchArchive) -> Signature:
             for method in methods
         ),
         default_entry_point=methods[0].name,
-        provenance=Provenance(format=name, producer=_producer(archive), learned=Learned.DERIVED),
+        provenance=Provenance(
+            format=name, producer=_producer(archive), learned=Learned.DERIVED, notes=_notes(methods, bool(root.hooks))
+        ),
     )
+
+
+def _notes(methods: list[Method], hooked: bool) -> tuple[str, ...]:
+    notes = []
+    if hooked:
+        notes.append("the module has hooks, which see all arguments of forward: what forward does not use may be live")
+    long = [method.name for method in methods if len(method.body) > MAX_BODY_CHARACTERS]
+    if long:
+        notes.append(f"the code of {', '.join(long[:5])} is too long to look for unused arguments")
+    return tuple(notes)
 
 
 def _producer(archive: TorchArchive) -> str:
@@ -144,33 +158,45 @@ class _Constants:
 
 
 def _inputs(
-    method: Method, code: CodeFiles, constants: Callable[[int], Any], examples: tuple[Any, ...] | list[Any]
+    method: Method,
+    code: CodeFiles,
+    constants: Callable[[int], Any],
+    examples: tuple[Any, ...] | list[Any],
+    hooked: bool,
 ) -> tuple[Input, ...]:
-    parts: list[tuple[Part, Literal | None, Example]] = []
+    uses = argument_uses(method.body, [(argument.name, argument.type) for argument in method.arguments])
+    if hooked and method.name == "forward":
+        uses = behind_hooks(uses)
+    parts: list[tuple[Part, Literal | None, Example, Use]] = []
     for index, argument in enumerate(method.arguments):
         default = None if argument.default is None else read_default(argument.default, constants)
         example = Example(examples[index]) if len(examples) == len(method.arguments) else Example()
         parts.extend(
-            (part, _at(default, part.indices), example.at(part.indices))
+            (part, _at(default, part.indices), example.at(part.indices), uses[argument.name])
             for part in code.parts(argument.type, argument.name)
         )
-    names = input_names([Leaf(part.root, part.steps) for part, _, _ in parts])
+    names = input_names([Leaf(part.root, part.steps) for part, *_ in parts])
     return tuple(
-        _input(input_name, part, default, example)
-        for input_name, (part, default, example) in zip(names, parts, strict=True)
+        _input(input_name, part, default, example, use)
+        for input_name, (part, default, example, use) in zip(names, parts, strict=True)
     )
+
+
+_ONLY_IN_CODE = Literal(None, of="code")
 
 
 def _at(default: Literal | None, indices: tuple[int, ...]) -> Literal | None:
     """The part of a tuple's default that belongs to one of its elements."""
     for index in indices:
-        if default is None or not isinstance(default.value, tuple) or index >= len(default.value):
+        if default is None:
             return None
+        if not isinstance(default.value, tuple) or index >= len(default.value):
+            return _ONLY_IN_CODE  # there is a default, of which only torch knows the parts
         default = default.value[index]
     return default
 
 
-def _input(input_name: str, part: Part, default: Literal | None, example: Example) -> Input:
+def _input(input_name: str, part: Part, default: Literal | None, example: Example, use: Use) -> Input:
     type_ = part.type
     learned: dict[str, Learned] = {}
     seen = example.tensor()
@@ -180,14 +206,18 @@ def _input(input_name: str, part: Part, default: Literal | None, example: Exampl
     if isinstance(type_, Mapping) and isinstance(type_.value, Tensor):
         features = tuple(Feature(name=key, type=tensor) for key, tensor in example.tensors())
         learned = {"features": Learned.EXAMPLE} if features else {}
+    if isinstance(type_, Mapping) and not part.steps and not features and use.keys:
+        features = tuple(Feature(name=key, type=type_.value) for key in use.keys)
     path = Leaf(part.root, part.steps).path
     return Input(
         name=input_name,
         type=type_,
         path=path if path != input_name else None,
         presence=Presence.REQUIRED if default is None else Presence.DEFAULT,
-        default=default,
-        nullable=isinstance(type_, Optional),
+        default=None if default == _ONLY_IN_CODE else default,
+        nullable=admits_none(part.text),
+        constraints=Constraints(categories=part.categories) if part.categories else None,
+        live=use.part(part.indices),
         features=features,
         learned=learned,
     )

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trimtab.artifacts.formats.torchscript.code import ClassCode, split_classes, split_items
+from trimtab.artifacts.formats.torchscript.defaults import read_default
 from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.path import Field, Key, Step
 from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Scalar, Sequence, Tensor, Type
+from trimtab.source.pickle import Global
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +33,17 @@ _SCALARS = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One leaf of an argument's type: tuples and named tuples are taken apart, everything else is one leaf."""
+    """One leaf of an argument's type: tuples and named tuples are taken apart, everything else is one leaf.
+
+    text: the type as the code spells it. categories: the values of an enumeration's members.
+    """
 
     type: Type
+    text: str
     root: str
     steps: tuple[Step, ...] = ()
     indices: tuple[int, ...] = ()
+    categories: tuple[str | int | float | bool, ...] = ()
 
 
 class CodeFiles:
@@ -47,6 +54,7 @@ class CodeFiles:
         self._files: dict[str, dict[str, ClassCode]] = {}
         self._bytes_left = MAX_CODE_BYTES
         self._parts_seen = 0
+        self._categories_of: dict[str, tuple[str | int | float | bool, ...]] = {}
 
     def find(self, qualified_name: str) -> ClassCode | None:
         """The class called `__torch__.a.b.Name`, or None where the archive has no such code."""
@@ -68,9 +76,10 @@ class CodeFiles:
 
     def parts(self, text: str, root: str) -> Iterator[Part]:
         """The leaves of a type."""
-        yield from self._parts(Part(Opaque(text), root), text, 0)
+        yield from self._parts(Part(Opaque(text), text, root), 0)
 
-    def _parts(self, whole: Part, text: str, depth: int) -> Iterator[Part]:
+    def _parts(self, whole: Part, depth: int) -> Iterator[Part]:
+        text = whole.text
         # Counted over all arguments and methods, empty named tuples included: a few lines can name millions.
         self._parts_seen += 1
         check_count(
@@ -87,11 +96,25 @@ class CodeFiles:
         elif not arguments and (code := self._class(head)) and code.base == "NamedTuple":
             elements = [(Field(name), type_) for name, type_ in code.fields.items()]
         if elements is None:
-            yield Part(self._type(text, depth), whole.root, whole.steps, whole.indices)
+            type_ = self._type(text, depth)
+            yield Part(type_, text, whole.root, whole.steps, whole.indices, self._categories(text))
             return
         for index, (step, element) in enumerate(elements):
-            inner = Part(whole.type, whole.root, (*whole.steps, step), (*whole.indices, index))
-            yield from self._parts(inner, element, depth + 1)
+            inner = Part(whole.type, element, whole.root, (*whole.steps, step), (*whole.indices, index))
+            yield from self._parts(inner, depth + 1)
+
+    def _categories(self, text: str) -> tuple[str | int | float | bool, ...]:
+        """The values of an enumeration's members, where they are plain values."""
+        head, arguments = _take_apart(text)
+        name = arguments[0] if head == "Optional" and len(arguments) == 1 else text
+        if not name.startswith("__torch__."):
+            return ()
+        if name not in self._categories_of:
+            code = self._class(name)
+            members = code.members.values() if code is not None else ()
+            values = [read_default(member, _no_constant).value for member in members]
+            self._categories_of[name] = tuple(value for value in values if isinstance(value, str | int | float))
+        return self._categories_of[name]
 
     def _type(self, text: str, depth: int) -> Type:
         if depth > MAX_DEPTH:
@@ -113,6 +136,16 @@ class CodeFiles:
 
     def _class(self, name: str) -> ClassCode | None:
         return self.find(name) if name.startswith("__torch__.") else None
+
+
+def _no_constant(index: int) -> Global:
+    return Global("CONSTANTS", f"c{index}")
+
+
+def admits_none(text: str) -> bool:
+    """Whether None is a value of the type."""
+    head, arguments = _take_apart(text)
+    return head == "Optional" or (head == "Union" and "NoneType" in arguments)
 
 
 def _take_apart(text: str) -> tuple[str, list[str]]:
