@@ -93,6 +93,10 @@ class MissingExtraError(TrimtabError, ImportError):
     """An optional dependency is not installed; the message carries the exact command that installs it."""
 
 
+class LossyExportWarning(UserWarning):
+    """An artifact's format loses something that the model says: the message names it and what to do."""
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     """The error for an optional `package` that cannot be imported."""
     return MissingExtraError(

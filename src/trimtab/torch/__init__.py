@@ -8,7 +8,8 @@ trimtab.torch.save(torch.export.export(model, args), "model.pt2", output_names=[
 
 from __future__ import annotations
 
+from trimtab.errors import LossyExportWarning
 from trimtab.torch.describing import describe
-from trimtab.torch.saving import LossyExportWarning, save
+from trimtab.torch.saving import save
 
 __all__ = ["LossyExportWarning", "describe", "save"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from trimtab.artifacts import embed_signature, read_signature
-from trimtab.errors import ArtifactError, SignatureError
+from trimtab.errors import ArtifactError, LossyExportWarning, SignatureError
 from trimtab.signature.model import Input, Output, Overload, Presence, Signature
 from trimtab.signature.path import format_path, parse_path
 from trimtab.signature.types import Mapping, Tensor
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as AnyMapping
 
     from trimtab.signature.types import Type
-
-
-class LossyExportWarning(UserWarning):
-    """The format loses something that the module says: the message names it and what to do."""
 
 
 def save(
