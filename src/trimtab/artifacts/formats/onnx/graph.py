@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from trimtab.artifacts.formats.onnx.constants import MAX_ELEMENTS, is_small, small_tensor, tensor_name
 from trimtab.artifacts.formats.onnx.liveness import Liveness
 from trimtab.artifacts.formats.onnx.model import MAX_TEXT, message
-from trimtab.artifacts.formats.onnx.nodes import TooLargeError
+from trimtab.artifacts.formats.onnx.nodes import NODE, TooLargeError
+from trimtab.artifacts.formats.onnx.torch_export import RANGES_KEY, size_limits
 from trimtab.artifacts.formats.onnx.value_types import read_type
 from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.signature.model import Input, Live, Output, Overload, Presence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from trimtab.signature.model import Range
 
 # GraphProto
-_NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER, _METADATA = 1, 5, 11, 12, 15, 16
+_INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER, _METADATA = 5, 11, 12, 15, 16
 # ValueInfoProto, SparseTensorProto and StringStringEntryProto
 _NAME, _TYPE, _DOC, _SPARSE_VALUES, _KEY, _VALUE = 1, 2, 3, 1, 1, 2
 
@@ -105,8 +106,6 @@ class _Graph:
         ranges = self._torch_ranges() if self._metadata else ""
         if not ranges:
             return {}
-        from trimtab.artifacts.formats.onnx.torch_export import size_limits  # only for what torch has written
-
         return size_limits(ranges, {dim for it in values for dim in _symbols(it.type)})
 
     def notes(self) -> tuple[str, ...]:
@@ -125,16 +124,22 @@ class _Graph:
             _SPARSE_INITIALIZER: self._sparse_initializers,
             _METADATA: self._metadata,
         }
-        for field in self._wire.fields(*span):
-            if field.number == _NODE:
-                start, end = message(self._wire, field)
-                if self._liveness is not None:
-                    try:
-                        self._liveness.add(start, end)
-                    except TooLargeError:
-                        self._liveness = None
-            elif field.number in wanted:
-                wanted[field.number].append(message(self._wire, field))
+        at, end = span
+        while at < end:
+            for field in self._wire.fields(at, end):
+                if field.number == NODE and self._liveness is not None:
+                    at = self._follow_nodes(self._liveness, field.at, end)
+                    break
+                if field.number in wanted:
+                    wanted[field.number].append(message(self._wire, field))
+                at = field.end
+
+    def _follow_nodes(self, liveness: Liveness, start: int, end: int) -> int:
+        try:
+            return liveness.add(start, end)
+        except TooLargeError:
+            self._liveness = None
+            return start
 
     def _live(self, inputs: list[str], outputs: list[str]) -> set[str] | None:
         """The live ones of the inputs; None where the graph is too large to tell."""
@@ -184,16 +189,13 @@ class _Graph:
         return _ValueInfo(name, read_type(self._wire, types, name, self._note), doc)
 
     def _torch_ranges(self) -> str:
-        from trimtab.artifacts.formats.onnx.torch_export import MAX_TEXT as MAX_RANGES
-        from trimtab.artifacts.formats.onnx.torch_export import RANGES_KEY
-
         for span in self._metadata:
             entry = {it.number: it for it in self._wire.fields(*span)}
             key, value = entry.get(_KEY), entry.get(_VALUE)
-            if key is None or value is None or key.end - key.start != len(RANGES_KEY) or value.value > MAX_RANGES:
+            if key is None or value is None or key.end - key.start != len(RANGES_KEY) or value.value > MAX_TEXT:
                 continue
             if self._wire.text(key, limit=MAX_TEXT, errors="replace") == RANGES_KEY:
-                return self._wire.text(value, limit=MAX_RANGES, errors="replace")
+                return self._wire.text(value, limit=MAX_TEXT, errors="replace")
         return ""
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.artifacts.formats.onnx.model import message
-from trimtab.artifacts.formats.onnx.nodes import NodeReader, TooLargeError
+from trimtab.artifacts.formats.onnx.nodes import NODE, Node, NodeReader, TooLargeError
 from trimtab.errors import ArtifactError
 from trimtab.source.wire import Wire
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trimtab.artifacts.formats.onnx.model import Span
-    from trimtab.artifacts.formats.onnx.nodes import Node
+    from trimtab.artifacts.formats.onnx.nodes import PlainNode
     from trimtab.source.bytes import ByteSource
 
 MAX_NODES = 100_000
@@ -34,23 +34,26 @@ _MAX_DEPTH = 32
 _MAX_NAME = 64 << 10
 
 # GraphProto, FunctionProto, ValueInfoProto
-_NODE, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 11, 12
+_GRAPH_INPUT, _GRAPH_OUTPUT = 11, 12
 _NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _DOMAIN, _OVERLOAD = 1, 4, 5, 7, 10, 13
 
 _WITHOUT_EFFECTS = frozenset((b"", b"ai.onnx", b"ai.onnx.ml", b"ai.onnx.preview", b"ai.onnx.preview.training"))
 
 
 class Liveness:
-    """The nodes of a model's graph, taken in one by one, and which of its inputs its outputs depend on."""
+    """The nodes of a model's graph, and which of its inputs its outputs depend on."""
 
     def __init__(self, source: ByteSource, functions: Iterable[Span]) -> None:
         self._nodes = _Nodes(source)
         self._flow = _Flow(self._nodes, _Functions(self._nodes, functions))
 
-    def add(self, start: int, end: int) -> None:
-        """Take in the node at `start` to `end`. TooLargeError when there is too much: then no more can be said."""
+    def add(self, start: int, end: int) -> int:
+        """Take in the nodes that follow each other from offset `start` on in a graph that ends at `end`.
+
+        Gives the offset behind them. TooLargeError when there is too much: then no more can be said.
+        """
         try:
-            self._flow.add(start, end, 0)
+            return self._flow.add(start, end, 0)
         except ArtifactError:
             if self._nodes.wire.exhausted:
                 raise TooLargeError from None
@@ -72,14 +75,24 @@ class _Nodes:
         self._names_left = MAX_NAMES
         self._bytes_left = MAX_BYTES
 
+    def plain_nodes(self, start: int, end: int) -> tuple[list[PlainNode], int]:
+        """`NodeReader.plain_nodes`."""
+        nodes, stop = self._reader.plain_nodes(start, end)
+        self._count(len(nodes), sum([len(it[0]) + len(it[1]) for it in nodes]), stop - start)
+        return nodes, stop
+
     def read(self, start: int, end: int) -> Node:
+        """`NodeReader.read`."""
         node = self._reader.read(start, end)
-        self._nodes_left -= 1
-        self._names_left -= len(node.inputs) + len(node.outputs)
-        self._bytes_left -= min(end - start, _LONG_NODE)
+        self._count(1, len(node.inputs) + len(node.outputs), min(end - start, _LONG_NODE))
+        return node
+
+    def _count(self, nodes: int, names: int, size: int) -> None:
+        self._nodes_left -= nodes
+        self._names_left -= names
+        self._bytes_left -= size
         if self._nodes_left < 0 or self._names_left < 0 or self._bytes_left < 0:
             raise TooLargeError
-        return node
 
 
 class _Flow:
@@ -98,17 +111,36 @@ class _Flow:
         """Whether any node may do more than write its outputs."""
         return bool(self._used_by_effects)
 
-    def add(self, start: int, end: int, depth: int) -> None:
-        """Take in a node, and the subgraphs in it."""
-        node = self._nodes.read(start, end)
+    def add(self, start: int, end: int, depth: int, number: int = NODE) -> int:
+        """Take in the nodes that follow each other from `start` on, and give where they end.
+
+        end: of the message that they are in. number: of the field in it that holds them.
+        """
+        while start < end:
+            if number == NODE:
+                nodes, stop = self._nodes.plain_nodes(start, end)
+                for inputs, outputs, operator, domain, overload in nodes:
+                    if domain or self._functions.known:
+                        self._add_node(Node(inputs, outputs, operator, domain, overload, []), depth)
+                    else:
+                        self._add_use(inputs, outputs)
+                if stop > start:
+                    start = stop
+                    continue
+            field = next(self._nodes.wire.fields(start, end), None)
+            if field is None or field.number != number:
+                break
+            self._add_node(self._nodes.read(*message(self._nodes.wire, field)), depth)
+            start = field.end
+        return start
+
+    def _add_node(self, node: Node, depth: int) -> None:
         reads, writes = node.inputs, node.outputs
-        effects = False
-        if node.domain not in _WITHOUT_EFFECTS or self._functions.known:
-            call = self._functions.call(node, depth + 1)
-            if call is not None:
-                reads, effects = call
-            else:
-                effects = node.domain not in _WITHOUT_EFFECTS
+        call = self._functions.call(node, depth + 1)
+        if call is None:
+            effects = node.domain not in _WITHOUT_EFFECTS
+        else:
+            reads, effects = call
         if node.subgraphs:
             reads, writes = [*reads], [*writes]
             before = len(self._used_by_effects)
@@ -117,6 +149,9 @@ class _Flow:
             effects = effects or len(self._used_by_effects) > before
         if effects:
             self._used_by_effects.append(reads)
+        self._add_use(reads, writes)
+
+    def _add_use(self, reads: list[bytes], writes: list[bytes]) -> None:
         number = len(self._reads)
         self._reads.append(reads)
         for name in writes:
@@ -150,13 +185,14 @@ class _Flow:
             raise TooLargeError
         wire = self._nodes.wire
         for start, end in parts:
-            for field in wire.fields(start, end):
-                if field.number == _NODE:
-                    self.add(*message(wire, field), depth)
-                elif field.number == _GRAPH_OUTPUT:
+            at = start
+            while (at := self.add(at, end, depth)) < end:
+                field = next(wire.fields(at, end))
+                if field.number == _GRAPH_OUTPUT:
                     reads.append(_name(wire, message(wire, field)))
                 elif field.number == _GRAPH_INPUT:
                     writes.append(_name(wire, message(wire, field)))
+                at = field.end
 
 
 class _Functions:
@@ -204,7 +240,7 @@ class _Functions:
         results: list[bytes] = []
         for field in wire.fields(*span):
             if field.number == _FUNCTION_NODE:
-                flow.add(*message(wire, field), depth)
+                flow.add(field.at, field.end, depth, _FUNCTION_NODE)
             elif field.number in (_FUNCTION_INPUT, _FUNCTION_OUTPUT):
                 names = arguments if field.number == _FUNCTION_INPUT else results
                 names.append(wire.content(field, limit=_MAX_NAME))

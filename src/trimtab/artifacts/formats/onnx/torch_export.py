@@ -11,9 +11,7 @@ from trimtab.signature.model import Range
 
 RANGES_KEY = "pkg.torch.export.ExportedProgram.range_constraints"
 
-MAX_TEXT = 64 << 10
-
-_ENTRY = re.compile(r"([^:{}\[\]]{1,400}): VR\[(-?\w{1,40}), (-?\w{1,40})\](?:, |\}$)")
+_ENTRY = r"([^:{}\[\]]{1,400}): VR\[(-?\w{1,40}), (-?\w{1,40})\](?:, |\}$)"
 _UNBOUNDED = 1 << 62
 """Where torch's stand-ins for no limit begin."""
 
@@ -24,10 +22,8 @@ def size_limits(text: str, used: set[str]) -> dict[str, Range]:
     Entries in any other form than torch's are left out, and so are limits that say nothing of a size. The exporter may
     call its symbols otherwise in the shapes (`dynamic_shapes` with names of the user's); then they have no limits here.
     """
-    if not text.startswith("{") or len(text) > MAX_TEXT:
-        return {}
     limits = {}
-    for entry in _ENTRY.finditer(text, 1):
+    for entry in re.finditer(_ENTRY, text.removeprefix("{")):
         size, least, most = entry.groups()
         if size not in used:
             continue
