@@ -11,7 +11,7 @@ from trimtab.artifacts.compare import reconcile
 from trimtab.artifacts.limits import check_document
 from trimtab.artifacts.read import as_artifact_error
 from trimtab.artifacts.registry import open_artifact
-from trimtab.artifacts.sidecar import read_sidecar, write_sidecar
+from trimtab.artifacts.sidecar import write_sidecar
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.document import decode_document, encode_document
 from trimtab.signature.model import Learned
@@ -26,18 +26,26 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature, *, besid
     """Make `signature` the one that the artifact declares, in place of the one before, and give the document's place.
 
     beside: write the document beside the file (`NAME.signature.json`, bound to the file's digest) though the format has
-    room for it. Where it has none, that is what happens anyway.
+    room for it. Where it has none, that is what happens anyway. Refused where a document is inside already, which
+    counts before any beside it.
 
     A signature that contradicts the artifact's graph, or that could not be read back, is refused before anything is
     written (ContradictionError, ArtifactError). What is written is read back and compared. The cost does not grow with
-    the weights; however the write ends, the file is the old artifact or the new one, or (ONNX above 64 MiB, killed in
-    mid-write) says how to restore the old one.
+    the weights, but for a document beside the file, and in formats whose weights must move to make room (safetensors,
+    GGUF). However the write ends, the file is the old artifact or the new one, or (ONNX and CoreML above 64 MiB, killed
+    in mid-write) says how to restore the old one.
 
     Raises ArtifactError when the file cannot be read or written.
     """
     name = os.fspath(path)
     format_, source = open_artifact(name)
     with source:
+        if beside and format_.declared(source) is not None:
+            raise ArtifactError(
+                "the artifact holds a signature document, which counts before one beside it",
+                where=name,
+                hint=f"Replace the one inside: trimtab embed {name} without --beside",
+            )
         signature = _declared(_completed(signature, format_, source))
     document = encode_document(signature)
     place = f"{name}: the signature to embed"
@@ -46,32 +54,35 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature, *, besid
         decode_document(document, place)
     except SignatureError as failure:
         raise as_artifact_error(failure, place) from None
-    embed = getattr(format_, "embed", None)
-    if embed is None or beside:
-        return _write_beside(name, signature)
-    embed(name, document)
-    format_, source = open_artifact(name)
-    with source:
-        written = format_.declared(source)
-        if written != document:
-            raise ArtifactError(
-                "the signature read back is not the one written",
-                where=name,
-                expected=f"{len(document)} bytes",
-                got="none" if written is None else f"{len(written)} other bytes",
-                hint="Did another process write to the file? Embed again.",
-            )
-    return name
-
-
-def _write_beside(name: str, signature: Signature) -> str:
+    if not beside and _written_inside(name, format_, document):
+        return name
     if os.path.isdir(name):
         raise ArtifactError(
             where=name, expected="a model file", got="a folder, beside which no document can be bound to its content"
         )
-    place = write_sidecar(name, signature)
-    read_sidecar(name)
-    return place
+    return write_sidecar(name, signature)
+
+
+def _written_inside(name: str, format_: Format, document: bytes) -> bool:
+    """Embed the document and read it back. False, and nothing done, where there is no room for it."""
+    embed = getattr(format_, "embed", None)
+    if embed is None:
+        return False
+    try:
+        embed(name, document)
+    except RefusedArtifactError:
+        return False  # a format that has room in some files only
+    format_, source = open_artifact(name)
+    with source:
+        written = format_.declared(source)
+    if written != document:
+        raise ArtifactError(
+            "the signature read back is not the one written",
+            where=name,
+            expected=f"{len(document)} bytes",
+            got="none" if written is None else f"{len(written)} other bytes",
+        )
+    return True
 
 
 def _declared(signature: Signature) -> Signature:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
@@ -15,6 +17,7 @@ from trimtab.source.bytes import LocalFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
 
     from trimtab.artifacts.format import Format
     from trimtab.artifacts.kinds import Kind
@@ -30,11 +33,17 @@ def known_formats() -> tuple[Format, ...]:
     return (*map(_built_in, KINDS), *_plug_ins())
 
 
-def open_artifact(path: str) -> tuple[Format, ByteSource]:
-    """The format of a file or folder, and its open source. ArtifactError that says what it is if no format wants it."""
-    if os.path.isdir(path):
+def open_artifact(path: str, *, anonymous: bool = False) -> tuple[Format, ByteSource]:
+    """The format of a file, folder or object under a URL, and its open source.
+
+    anonymous: of a URL, look for no credentials. ArtifactError that says what it is if no format wants it.
+    """
+    if "://" in path and not os.path.exists(path):
+        source = _open_url(path, anonymous=anonymous)
+    elif os.path.isdir(path):
         return _open_folder(path)
-    source = LocalFile(path)
+    else:
+        source = LocalFile(path)
     try:
         return find_format(source), source
     except BaseException:
@@ -44,24 +53,46 @@ def open_artifact(path: str) -> tuple[Format, ByteSource]:
 
 def find_format(source: ByteSource) -> Format:
     """The format of the content. ArtifactError that says what the content is when no format wants it."""
-    head = source.head(HEAD_BYTES)
-    for each in chain(map(_built_in, (kind for kind in KINDS if kind.fits(head))), _plug_ins()):
-        if each.match(source):
-            return each
+    found = match_format(source)
+    if found is not None:
+        return found
     from trimtab.artifacts.refuse import refusal
 
     raise refusal(source)
 
 
+def match_format(source: ByteSource) -> Format | None:
+    """The format of the content, or None where no format wants it. ArtifactError for a container that is damaged."""
+    head = source.head(HEAD_BYTES)
+    for each in chain(map(_built_in, (kind for kind in KINDS if kind.fits(head))), _plug_ins()):
+        if each.match(source):
+            return each
+    return None
+
+
+def _open_url(url: str, *, anonymous: bool) -> ByteSource:
+    from trimtab.source.remote import RemoteObject  # local files do not need it
+
+    return RemoteObject(url, anonymous=anonymous)
+
+
 def _open_folder(path: str) -> tuple[Format, ByteSource]:
+    found = open_folder_artifact(path)
+    if found is not None:
+        return found
+    from trimtab.artifacts.refuse import folder_refusal
+
+    raise folder_refusal(path)
+
+
+def open_folder_artifact(path: str) -> tuple[Format, ByteSource] | None:
+    """The format of a folder that is an artifact itself, and its open source; None for every other folder."""
     for each in chain(map(_built_in, (kind for kind in KINDS if kind.folder)), _plug_ins()):
         open_folder = getattr(each, "open_folder", None)
         source = open_folder(path) if open_folder is not None else None
         if source is not None:
             return each, source
-    from trimtab.artifacts.refuse import folder_refusal
-
-    raise folder_refusal(path)
+    return None
 
 
 def _built_in(kind: Kind) -> Format:
@@ -70,9 +101,7 @@ def _built_in(kind: Kind) -> Format:
 
 def _plug_ins() -> Iterator[Format]:
     """Readers of other distributions. Looked for only when no built-in format matches: the look-up costs 10 ms."""
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+    for entry in _entry_points(tuple(sys.path)):
         try:
             yield entry.load()
         except Exception as failure:  # a plug-in may fail in any way; the error must name it
@@ -82,3 +111,12 @@ def _plug_ins() -> Iterator[Format]:
                 got=f"{type(failure).__name__}: {failure}",
                 hint="Repair or uninstall the distribution that provides it.",
             ) from failure
+
+
+@lru_cache(maxsize=1)
+def _entry_points(search_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """The plug-ins that are installed in the folders of `sys.path`."""
+    from importlib.metadata import entry_points
+
+    del search_path  # it is what the answer depends on
+    return tuple(entry_points(group=ENTRY_POINT_GROUP))

@@ -24,7 +24,10 @@ class ByteSource(ABC):
     name: what errors call it. size: its length in bytes.
     reads, bytes_read: what has been fetched from the medium so far.
     memo: what parsers have worked out about these bytes, so that the next one need not.
+    remote: whether a read is a request over a network, so that whoever can do without one should.
     """
+
+    remote = False
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
