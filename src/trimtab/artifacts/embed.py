@@ -38,6 +38,14 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature, *, besid
     Raises ArtifactError when the file cannot be read or written.
     """
     name = os.fspath(path)
+    if "://" in name and not os.path.exists(name):
+        from trimtab.source.object_url import public_name
+
+        raise ArtifactError(
+            "a signature is embedded into a file of this machine, not into an object of a store",
+            where=public_name(name),
+            hint="Fetch the object, embed the signature, and put the file in its place.",
+        )
     format_, source = open_artifact(name)
     with source:
         if beside and format_.declared(source) is not None:
@@ -81,6 +89,7 @@ def _written_inside(name: str, format_: Format, document: bytes) -> bool:
             where=name,
             expected=f"{len(document)} bytes",
             got="none" if written is None else f"{len(written)} other bytes",
+            hint="Did another process write to the file? Embed again.",
         )
     return True
 

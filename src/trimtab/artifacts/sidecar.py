@@ -40,16 +40,30 @@ def read_sidecar(path: str) -> bytes | None:
             raise ArtifactError(where=beside, expected=f"at most {MAX_DOCUMENT_BYTES} bytes", got=str(source.size))
         document = source.read(0, source.size)
     stated = binding_of(document, beside)
+    if stated is None:
+        raise _not_of_this_file(path, "a document that names no artifact")
+    size = _size(path)
+    if stated.size != size:  # told without reading the file
+        raise _not_of_this_file(path, f"a document of a file of {stated.size} bytes", f"{size} bytes")
     actual = bind(path)
     if stated != actual:
-        raise ArtifactError(
-            "the signature document beside the model is not of this file",
-            where=beside,
-            expected=f"artifact {actual.digest}, {actual.size} bytes",
-            got="a document that names no artifact" if stated is None else f"{stated.digest}, {stated.size} bytes",
-            hint=f"Was the model saved again? Write its document anew: trimtab embed {path} --signature FILE",
-        )
+        raise _not_of_this_file(path, f"a document of {stated.digest}", actual.digest)
     return document
+
+
+def _not_of_this_file(path: str, got: str, actual: str = "") -> ArtifactError:
+    return ArtifactError(
+        "the signature document beside the model is not of this file",
+        where=sidecar_path(path),
+        expected=f"one that states the SHA-256 and the size of {path}" + (f" ({actual})" if actual else ""),
+        got=got,
+        hint=f"Was the model saved again? Write its document anew: trimtab embed {path} --signature FILE",
+    )
+
+
+def _size(path: str) -> int:
+    with LocalFile(path) as source:
+        return source.size
 
 
 def write_sidecar(path: str, signature: Signature) -> str:
@@ -63,6 +77,9 @@ def write_sidecar(path: str, signature: Signature) -> str:
             file.write(document)
     except OSError as failure:
         raise ArtifactError(where=beside, expected="a file that can be written", got=str(failure.strerror)) from None
+    with LocalFile(beside) as source:
+        if source.read(0, source.size) != document:
+            raise ArtifactError(where=beside, expected="the document as written", got="other bytes")
     return beside
 
 
