@@ -1,7 +1,8 @@
 """The canonical form of a signature, and the two digests over it.
 
 The canonical form holds the contract alone. It leaves out provenance, documentation, liveness, and every order that a
-caller cannot observe: inputs and outputs are sorted by name (positions live in their paths), entry points by name.
+caller cannot observe: inputs and outputs are sorted by name (positions live in their paths), entry points by name;
+features stay in order where they are the columns of a matrix.
 Overloads keep their order, for they are tried in it. Symbols of shapes are numbered by first use, so that renaming
 `batch` to `n` changes nothing. Numbers that are whole are written as integers; keys are sorted; no white space.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from trimtab.signature.dtypes import DType
 from trimtab.signature.types import Tensor
 
 if TYPE_CHECKING:
@@ -86,9 +88,7 @@ def _inputs_alone(overload: Overload) -> list[dict[str, Any]]:
             "presence": value.presence,
             "default": _fields(value.default),
             "nullable": value.nullable,
-            "features": [
-                _feature(each, symbols, constrained=False) for each in sorted(value.features, key=lambda it: it.name)
-            ],
+            "features": [_feature(each, symbols, constrained=False) for each in _in_observable_order(value)],
         }
         for value in sorted(overload.inputs, key=_by_name_and_path)
     ]
@@ -105,8 +105,17 @@ def _input(value: Input, symbols: _Symbols) -> dict[str, Any]:
         "default": _fields(value.default),
         "nullable": value.nullable,
         "constraints": _fields(value.constraints),
-        "features": [_feature(each, symbols) for each in sorted(value.features, key=lambda it: it.name)],
+        "features": [_feature(each, symbols) for each in _in_observable_order(value)],
     }
+
+
+def features_are_columns(value: Input) -> bool:
+    """Whether the features inside an input are a matrix's columns, so that their order counts: not keys of an example."""
+    return isinstance(value.type, Tensor) and value.type.dtype not in (DType.STRING, DType.BYTES)
+
+
+def _in_observable_order(value: Input) -> list[Feature]:
+    return list(value.features) if features_are_columns(value) else sorted(value.features, key=lambda each: each.name)
 
 
 def _feature(feature: Feature, symbols: _Symbols, *, constrained: bool = True) -> dict[str, Any]:

@@ -1,0 +1,177 @@
+"""What the gate says of the changes that people make."""
+
+from __future__ import annotations
+
+import pytest
+
+from trimtab.signature.dtypes import DType
+from trimtab.signature.model import (
+    Constraints,
+    EntryPoint,
+    Feature,
+    Input,
+    Output,
+    Overload,
+    Presence,
+    Provenance,
+    Range,
+    Signature,
+)
+from trimtab.signature.types import Literal, Sparse, Tensor
+from trimtab.stability import Category, diff
+
+AGE = Input(name="age", type=Tensor(DType.FLOAT32, ("n", 1)))
+ITEM = Input(name="item", type=Tensor(DType.INT64, ("n",)), id="f:1")
+SCORE = Output(name="score", type=Tensor(DType.FLOAT32, ("n",)))
+
+SCORE_M = Output(name="score", type=Tensor(DType.FLOAT32, ("m",)))
+
+
+def signature(*inputs: Input, outputs: tuple[Output, ...] = (SCORE,), form: str = "", **dimensions: Range) -> Signature:
+    overload = Overload(inputs=inputs, outputs=outputs, dimensions=dimensions)
+    return Signature(
+        entry_points=(EntryPoint(name="forward", overloads=(overload,)),),
+        default_entry_point="forward",
+        provenance=Provenance(format=form),
+    )
+
+
+def age(**changed: object) -> Input:
+    return Input(**{"name": "age", "type": AGE.type, **changed})  # type: ignore[arg-type]
+
+
+def sized(*shape: int | str | None) -> Signature:
+    return signature(age(type=Tensor(DType.FLOAT32, shape)))
+
+
+def matrix(*columns: str) -> Signature:
+    features = tuple(Feature(name=each, type=Tensor(DType.FLOAT32, ())) for each in columns)
+    return signature(age(type=Tensor(DType.FLOAT32, ("n", 3)), features=features))
+
+
+CHANGES = [
+    ("a required input more", signature(AGE), signature(AGE, ITEM), "INPUT_NO_ADD_REQUIRED", "FEED"),
+    (
+        "an optional input more",
+        signature(AGE),
+        signature(AGE, Input(name="new", type=Tensor(), presence=Presence.OPTIONAL)),
+        "INPUT_NO_ADD_OPTIONAL",
+        "FREEZE",
+    ),
+    ("an input less", signature(AGE, ITEM), signature(AGE), "INPUT_NO_DELETE", "SCHEMA"),
+    (
+        "renamed under its id",
+        signature(ITEM),
+        signature(Input(name="item_id", type=ITEM.type, id="f:1")),
+        "INPUT_NO_RENAME",
+        "FEED",
+    ),
+    (
+        "renamed, and the old name is an alias",
+        signature(ITEM),
+        signature(Input(name="item_id", type=ITEM.type, id="f:1", aliases=("item",))),
+        "INPUT_SAME_NAME",
+        "FREEZE",
+    ),
+    ("another dtype", signature(AGE), signature(age(type=Tensor(DType.FLOAT64, ("n", 1)))), "INPUT_SAME_DTYPE", "WIRE"),
+    ("a sparse one", signature(AGE), signature(age(type=Sparse(DType.FLOAT32, ("n", 1)))), "INPUT_SAME_KIND", "WIRE"),
+    ("a dimension more", sized("n"), sized("n", 1), "INPUT_SAME_RANK", "FEED"),
+    ("a size fixed", sized("n", None), sized("n", 8), "INPUT_SHAPE_NOT_NARROWED", "FEED"),
+    ("another size", sized("n", 8), sized("n", 16), "INPUT_SHAPE_NOT_NARROWED", "FEED"),
+    ("a size opened", sized("n", 8), sized("n", None), "INPUT_SAME_SHAPE", "FREEZE"),
+    ("sizes tied", sized("n", "m"), sized("n", "n"), "INPUT_SHAPE_NOT_NARROWED", "FEED"),
+    ("sizes untied", sized("n", "n"), sized("n", "m"), "INPUT_SAME_SHAPE", "FREEZE"),
+    (
+        "a bound tightened",
+        signature(AGE, n=Range(minimum=1, maximum=64)),
+        signature(AGE, n=Range(minimum=1, maximum=32)),
+        "INPUT_SHAPE_NOT_NARROWED",
+        "FEED",
+    ),
+    (
+        "no longer optional",
+        signature(age(presence=Presence.OPTIONAL)),
+        signature(AGE),
+        "INPUT_NOT_MADE_REQUIRED",
+        "FEED",
+    ),
+    (
+        "another default",
+        signature(age(presence=Presence.DEFAULT, default=Literal(1))),
+        signature(age(presence=Presence.DEFAULT, default=Literal(2))),
+        "INPUT_SAME_DEFAULT",
+        "SCHEMA",
+    ),
+    ("no longer nullable", signature(age(nullable=True)), signature(AGE), "INPUT_NOT_MADE_NON_NULLABLE", "FEED"),
+    (
+        "a range narrowed",
+        signature(age(constraints=Constraints(range=Range(minimum=0, maximum=9)))),
+        signature(age(constraints=Constraints(range=Range(minimum=1, maximum=9)))),
+        "INPUT_RANGE_NOT_NARROWED",
+        "SCHEMA",
+    ),
+    (
+        "a category less",
+        signature(age(constraints=Constraints(categories=("de", "fr")))),
+        signature(age(constraints=Constraints(categories=("de",)))),
+        "INPUT_CATEGORY_NO_DELETE",
+        "SCHEMA",
+    ),
+    ("columns swapped", matrix("a", "b", "c"), matrix("b", "a", "c"), "FEATURE_SAME_POSITION", "FEED"),
+    (
+        "arguments swapped where they are positional",
+        signature(AGE, ITEM, form="torchscript"),
+        signature(ITEM, AGE, form="torchscript"),
+        "INPUT_SAME_ORDER",
+        "SCHEMA",
+    ),
+    ("an output less", signature(AGE), signature(AGE, outputs=()), "OUTPUT_NO_DELETE", "SCHEMA"),
+    (
+        "an output of another dtype",
+        signature(AGE),
+        signature(AGE, outputs=(Output(name="score", type=Tensor(DType.FLOAT64, ("n",))),)),
+        "OUTPUT_SAME_DTYPE",
+        "SCHEMA",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "category"), [row[1:] for row in CHANGES], ids=[row[0] for row in CHANGES]
+)
+def test_the_change_is_named_and_counts_where_it_should(
+    old: Signature, new: Signature, rule: str, category: str
+) -> None:
+    assert rule in [change.rule for change in diff(old, new)]
+    for each in Category:
+        found = rule in [change.rule for change in diff(old, new, each)]
+        assert found == each.includes(Category(category)), each
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (signature(AGE, ITEM), signature(ITEM, AGE)),
+        (signature(AGE), signature(age(type=Tensor(DType.FLOAT32, ("m", 1))), outputs=(SCORE_M,))),
+        (signature(AGE), signature(age(doc="in years"))),
+    ],
+    ids=["order where inputs go by name", "names of symbols", "documentation"],
+)
+def test_what_is_no_change(old: Signature, new: Signature) -> None:
+    assert diff(old, new) == []
+
+
+def test_a_change_says_who_breaks_and_what_to_do() -> None:
+    (change,) = diff(signature(AGE), signature(AGE, ITEM))
+    assert change.as_dict() == {
+        "rule": "INPUT_NO_ADD_REQUIRED",
+        "category": "FEED",
+        "level": "error",
+        "subject": "forward: input item",
+        "problem": "the input is new",
+        "after": "int64 [n], required",
+        "breaks": "Callers of the old version do not send it, and roots that trim by the old allowlist drop it: "
+        "the leaf refuses.",
+        "notice": "an error at once",
+        "remedy": "Give the input a default. Or: Publish it under a new name: trimtab fork REPOSITORY MODEL NEW_NAME.",
+    }
