@@ -110,7 +110,7 @@ def _input(value: Input, symbols: _Symbols) -> dict[str, Any]:
 
 
 def features_are_columns(value: Input) -> bool:
-    """Whether the features inside an input are a matrix's columns, so that their order counts: not keys of an example."""
+    """Whether the features inside an input are the columns of a matrix, whose order counts: not keys of an example."""
     return isinstance(value.type, Tensor) and value.type.dtype not in (DType.STRING, DType.BYTES)
 
 
