@@ -11,10 +11,11 @@ import re
 from typing import TYPE_CHECKING
 
 from trimtab.artifacts.formats.pt2 import schema
+from trimtab.artifacts.formats.pt2.compiled import compiled_models, compiled_overload, document_in_metadata
 from trimtab.artifacts.formats.pt2.liveness import MAX_GRAPH_BYTES, live_values
 from trimtab.artifacts.formats.pt2.pytree import leaf_paths, read_tree
 from trimtab.artifacts.formats.pt2.symbolic import is_readable, symbolic_text
-from trimtab.artifacts.formats.torch_archive import TorchArchive, declared, embed, expect_archive, open_archive
+from trimtab.artifacts.formats.torch_archive import TorchArchive, embed, expect_archive, open_archive
 from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.dtypes import DType, dtype_of
@@ -56,36 +57,77 @@ def match(source: ByteSource) -> bool:
 
 
 def derive(source: ByteSource) -> Signature:
-    """One entry point per program. RefusedArtifactError for a package that holds compiled code alone."""
+    """One entry point per program, and per compiled model that has no program of its name.
+
+    RefusedArtifactError for a package that holds nothing but compiled code without its text.
+    """
     archive = expect_archive(source)
-    programs = _program_names(archive)
-    if not programs:
+    found = _Found(archive)
+    for entry_name, path in _program_names(archive).items():
+        found.read_program(entry_name, path)
+    for model, code in compiled_models(archive).items():
+        found.read_compiled(model, code)
+    if not found.entry_points:
         raise RefusedArtifactError(
             "this package holds compiled code (AOTInductor or ExecuTorch) and no exported program",
             where=source.name,
             hint="Compiled code does not name its inputs. Embed a signature: trimtab embed MODEL.pt2 --signature FILE",
         )
-    entry_points, versions, notes = [], set(), []
-    bytes_left = MAX_PROGRAM_BYTES
-    for entry_name, path in programs.items():
-        where = archive.place(path)
-        data = archive.read(path, limit=bytes_left)
-        bytes_left -= len(data)
-        program = schema.decode(data, schema.PROGRAM, where)
-        entry_points.append(EntryPoint(name=entry_name, overloads=(_overload(program, where),)))
-        versions.add(program.torch_version)
-        if len(bytes(program.graph_module.graph.nodes)) > MAX_GRAPH_BYTES:
-            notes.append(f"the graph of {entry_name} is too large to look for unused inputs")
     return Signature(
-        entry_points=tuple(entry_points),
-        default_entry_point="model" if "model" in programs else next(iter(programs)),
+        entry_points=tuple(found.entry_points.values()),
+        default_entry_point="model" if "model" in found.entry_points else next(iter(found.entry_points)),
         provenance=Provenance(
             format=name,
-            producer=f"torch {', '.join(sorted(versions))}",
+            producer=f"torch {', '.join(sorted(found.versions))}".strip(),
             learned=Learned.DERIVED,
-            notes=tuple(notes),
+            notes=tuple(dict.fromkeys(found.notes)),
         ),
     )
+
+
+class _Found:
+    """What has been read of an archive so far."""
+
+    def __init__(self, archive: TorchArchive) -> None:
+        self.entry_points: dict[str, EntryPoint] = {}
+        self.versions: set[str] = set()
+        self.notes: list[str] = []
+        self._archive = archive
+        self._bytes_left = MAX_PROGRAM_BYTES
+
+    def read_program(self, entry_name: str, path: str) -> None:
+        where = self._archive.place(path)
+        program = schema.decode(self._read(path), schema.PROGRAM, where)
+        self.entry_points[entry_name] = EntryPoint(name=entry_name, overloads=(_overload(program, where),))
+        self.versions.add(program.torch_version)
+        if len(bytes(program.graph_module.graph.nodes)) > MAX_GRAPH_BYTES:
+            self.notes.append(f"the graph of {entry_name} is too large to look for unused inputs")
+
+    def read_compiled(self, entry_name: str, path: str | None) -> None:
+        if entry_name in self.entry_points:
+            return  # the program says more
+        found = None
+        if path is not None:
+            where = self._archive.place(path)
+            found = compiled_overload(self._read(path).decode("utf-8", "replace"), where)
+        if found is None:
+            self.notes.append(f"the compiled model {entry_name} does not say what it takes")
+            return
+        overload, notes = found
+        self.entry_points[entry_name] = EntryPoint(name=entry_name, overloads=(overload,))
+        self.notes.extend(f"{entry_name}: {note}" for note in notes)
+
+    def _read(self, path: str) -> bytes:
+        data = self._archive.read(path, limit=self._bytes_left)
+        self._bytes_left -= len(data)
+        return data
+
+
+def declared(source: ByteSource) -> bytes | None:
+    """The document at `extra/module_info.json`, or else the one in the metadata of a compiled model."""
+    archive = expect_archive(source)
+    document = archive.document()
+    return document_in_metadata(archive) if document is None else document
 
 
 def _program_names(archive: TorchArchive) -> dict[str, str]:

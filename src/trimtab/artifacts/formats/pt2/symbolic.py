@@ -35,8 +35,9 @@ def symbolic_text(expression: str, where: str) -> int | str:
 def is_readable(text: str) -> bool:
     """Whether this is an expression in its readable form: names, numbers, operators and known functions."""
     return (
-        bool(_READABLE.fullmatch(text))
-        and len(text) <= MAX_TEXT
+        len(text) <= MAX_TEXT
+        and bool(_READABLE.fullmatch(text))
+        and text.count("(") == text.count(")")
         and not _SIDE_BY_SIDE.search(text)
         and all(name in _FUNCTIONS for name in _CALLED.findall(text))
         and not any(text.startswith(f"{name}(") for name in ("Add", "Mul", "Integer", "Symbol", "Pow", "FloorDiv"))
