@@ -33,6 +33,8 @@ MAX_VTABLE_BYTES = 1024
 """Room for 510 fields, ten times what the schemas of model files have."""
 
 _KEPT_VTABLES = 1000
+_PAGE = 8 << 10
+_KEPT_PAGES = 256
 
 
 class ScalarKind:
@@ -72,6 +74,7 @@ class FlatBuffer:
         self._text_left = MAX_TEXT_BYTES
         self._window_start = 0
         self._window = b""
+        self._pages: dict[int, bytes] = {}
         self._vtables: dict[int, bytes] = {}
         if start < 0 or self.end > source.size or self.end - start < _SMALLEST:
             raise ArtifactError(
@@ -149,15 +152,25 @@ class FlatBuffer:
 
     def bytes_at(self, at: int, length: int) -> tuple[bytes, int]:
         """Bytes of the source among which the `length` from `at` are, and where in them those begin."""
+        if at < self.start or at + length > self.end:
+            raise self.malformed(at, f"{length} bytes in the buffer", f"the end at {self.end}")
         here = at - self._window_start
         if here < 0 or here + length > len(self._window):
-            if at < self.start or at + length > self.end:
-                raise self.malformed(at, f"{length} bytes in the buffer", f"the end at {self.end}")
-            self._window_start, self._window = self.source.window(at, length)
+            self._window_start, self._window = self._page(at, length)
             here = at - self._window_start
-        elif at < self.start or at + length > self.end:
-            raise self.malformed(at, f"{length} bytes in the buffer", f"the end at {self.end}")
         return self._window, here
+
+    def _page(self, at: int, length: int) -> tuple[int, bytes]:
+        """Where a run of bytes around these begins, and the bytes. Pages are kept: tables lie where others began."""
+        start = at - at % _PAGE
+        if at + length > start + _PAGE:
+            return self.source.window(at, length)
+        page = self._pages.get(start)
+        if page is None:
+            if len(self._pages) >= _KEPT_PAGES:
+                self._pages.clear()
+            page = self._pages[start] = self.source.read(start, min(_PAGE, self.source.size - start))
+        return start, page
 
     def malformed(self, at: int, expected: str, got: str) -> ArtifactError:
         """The error for bytes that no writer of the format makes."""
