@@ -85,6 +85,10 @@ class SignatureChangedError(BundleError):
     """A version of a model whose input signature differs from the other versions of that model."""
 
 
+class ConfigurationError(TrimtabError):
+    """A configuration file that cannot be read, or says something that trimtab does not know."""
+
+
 class ConversionError(TrimtabError):
     """A score request that does not fit the signature of the model it names."""
 

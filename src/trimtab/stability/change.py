@@ -23,7 +23,12 @@ class Seen(Struct, frozen=True):
 
 
 class Change(Finding, frozen=True):
-    """A finding of the gate: `where` is the subject, `expected` what the old signature says, `got` what the new one."""
+    """A finding of the gate: `where` is the subject, `expected` what the old signature says, `got` what the new one.
+
+    model: whose signature it is; empty where two signatures are compared by themselves.
+    """
+
+    model: str = ""
 
     @property
     def declaration(self) -> StabilityRule:
@@ -55,6 +60,7 @@ class Change(Finding, frozen=True):
         """The change as the object that `--json` prints."""
         rule = self.declaration
         facts = {
+            "model": self.model,
             "rule": self.rule,
             "category": rule.category.value,
             "level": self.level.value,
