@@ -108,23 +108,24 @@ def _columns(source: ByteSource, header: Header, footer: Footer, notes: list[str
     categories = _pandas_categories(footer, seen, notes)
     codes_are_values = not footer.pandas_categorical
     used = split_features(source, header)
-    return tuple(
-        Input(
-            name=feature,
-            type=Tensor(_dtype(categories[index]) if index in categories else None, (_ROWS,)),
-            path=format_path(_DATA, (Key(feature),)),
-            nullable=footer.parameters.get("use_missing") == "1",
-            constraints=each.constraints(categories.get(index), codes_are_values),
-            live=Live.UNKNOWN if used is None else Live.YES if index in used else Live.NO,
-            learned=_LEARNED if index in categories else _LEARNED_RANGE if each.says_something else {},
+    inputs = []
+    for index, (feature, each) in enumerate(zip(names, seen, strict=True)):
+        constraints = each.constraints(categories.get(index), codes_are_values)
+        learned = {"constraints": Learned.EXAMPLE} if constraints is not None else {}
+        if index in categories:
+            learned["type"] = Learned.EXAMPLE  # the model takes codes as well
+        inputs.append(
+            Input(
+                name=feature,
+                type=Tensor(_dtype(categories[index]) if index in categories else None, (_ROWS,)),
+                path=format_path(_DATA, (Key(feature),)),
+                nullable=footer.parameters.get("use_missing") == "1",
+                constraints=constraints,
+                live=Live.UNKNOWN if used is None else Live.YES if index in used else Live.NO,
+                learned=learned,
+            )
         )
-        for index, (feature, each) in enumerate(zip(names, seen, strict=True))
-    )
-
-
-_LEARNED_RANGE = {"constraints": Learned.EXAMPLE}
-_LEARNED = {"constraints": Learned.EXAMPLE, "type": Learned.EXAMPLE}
-"""What training saw of a column: the model takes other numbers too, and codes in place of a data frame's categories."""
+    return tuple(inputs)
 
 
 class _Seen:
@@ -146,11 +147,6 @@ class _Seen:
             raise ArtifactError(
                 where=where, expected="[minimum:maximum], category codes between colons, or none", got=repr(info)[:80]
             ) from None
-
-    @property
-    def says_something(self) -> bool:
-        """Whether the entry tells more than that there is a feature."""
-        return self._range is not None or self.codes is not None
 
     def constraints(self, categories: tuple[Any, ...] | None, codes_are_values: bool) -> Constraints | None:
         """The range or the categories: a data frame's in place of their codes, which are no values then."""
