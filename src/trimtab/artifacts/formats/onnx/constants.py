@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_ELEMENTS = 64
 """A tensor of more elements is a table of weights, not a default that a person would want to see."""
 
+_HEAD = 128
 _MAX_RANK = 16
 _MAX_STRING = 1 << 12
 _MAX_CONTENT = 16 * MAX_ELEMENTS
@@ -67,6 +68,45 @@ _FIELD_OF = {
 
 def tensor_name(wire: Wire, span: Span) -> str:
     """The name of the TensorProto that lies at `span`."""
+    start, end = span
+    base, window = wire.source.window(start, min(_HEAD, end - start))
+    try:
+        return _name_as_written(window, start - base, end - base)
+    except (IndexError, ValueError):
+        return _name_anywhere(wire, span)
+
+
+def _name_as_written(data: bytes, at: int, end: int) -> str:
+    """The name in a tensor of raw data, as protobuf writes it; IndexError or ValueError for any other form."""
+    while data[at] == _DIMS << 3 | VARINT:
+        at += 1
+        while data[at] >= 0x80:
+            at += 1
+        at += 1
+    if data[at] == _DATA_TYPE << 3 | VARINT:
+        at += 2
+    if data[at] != _NAME << 3 | BYTES or data[at - 1] >= 0x80 or data[at + 1] >= 0x80:
+        raise ValueError
+    begin = at + 2
+    at = begin + data[at + 1]
+    name = data[begin:at]
+    if at > len(data):
+        raise IndexError
+    if at < end and data[at] == _RAW << 3 | BYTES:
+        length = shift = 0
+        while True:
+            at += 1
+            length |= (data[at] & 0x7F) << shift
+            shift += 7
+            if data[at] < 0x80:
+                break
+        at += 1 + length
+    if at != end:
+        raise ValueError
+    return name.decode()
+
+
+def _name_anywhere(wire: Wire, span: Span) -> str:
     name = ""
     for field in wire.fields(*span):
         if field.number == _NAME:

@@ -28,7 +28,10 @@ _NAME, _TYPE, _DOC, _SPARSE_VALUES, _KEY, _VALUE = 1, 2, 3, 1, 1, 2
 _FIRST_IR_WITH_DEFAULTS = 4
 """From this IR version on, an initializer named among the inputs is a default; before, every initializer is named."""
 
+_SPARSE = -1
 _MAX_NOTES = 50
+_MAX_KEPT_TYPE = 256
+_MAX_KEPT_TYPES = 1000
 _MAX_DOC = 4 << 10
 
 
@@ -58,9 +61,9 @@ class _Graph:
         self._ir_version = model.ir_version
         self._inputs: list[Span] = []
         self._outputs: list[Span] = []
-        self._initializers: list[Span] = []
-        self._sparse_initializers: list[Span] = []
         self._metadata: list[Span] = []
+        self._initializers: dict[str, int] = {}  # at which offset each tensor's field begins; _SPARSE for sparse ones
+        self._types: dict[bytes, Type] = {}
         self._notes: dict[str, None] = {}
         self._elements_left = MAX_VALUES
         self._liveness: Liveness | None = Liveness(model.wire.source, model.functions)
@@ -73,11 +76,10 @@ class _Graph:
         """What a caller gives. outputs: the graph's, for what they depend on is live."""
         values = [self._value(span) for span in self._inputs]
         live = self._live([it.name for it in values], [it.name for it in outputs]) if values else None
-        initializers = self._initializers_by_name() if values else {}
-        weights = self._lists_weights({it.name for it in values}, initializers)
+        weights = self._lists_weights({it.name for it in values})
         for value in values:
             is_live = Live.UNKNOWN if live is None else Live.YES if value.name in live else Live.NO
-            if value.name not in initializers:
+            if value.name not in self._initializers:
                 yield Input(
                     name=value.name,
                     type=value.type,
@@ -90,7 +92,7 @@ class _Graph:
                     name=value.name,
                     type=value.type,
                     presence=Presence.DEFAULT,
-                    default=None if weights else self._default(initializers[value.name]),
+                    default=None if weights else self._default(value.name),
                     live=is_live,
                     doc=value.doc,
                 )
@@ -120,8 +122,6 @@ class _Graph:
         wanted = {
             _INPUT: self._inputs,
             _OUTPUT: self._outputs,
-            _INITIALIZER: self._initializers,
-            _SPARSE_INITIALIZER: self._sparse_initializers,
             _METADATA: self._metadata,
         }
         at, end = span
@@ -132,6 +132,10 @@ class _Graph:
                     break
                 if field.number in wanted:
                     wanted[field.number].append(message(self._wire, field))
+                elif field.number == _INITIALIZER:  # its name now, while the file's window is on it
+                    self._initializers[tensor_name(self._wire, message(self._wire, field))] = field.at
+                elif field.number == _SPARSE_INITIALIZER:
+                    self._add_sparse_initializer(message(self._wire, field))
                 at = field.end
 
     def _follow_nodes(self, liveness: Liveness, start: int, end: int) -> int:
@@ -148,33 +152,36 @@ class _Graph:
             return None
         return self._liveness.live(inputs, outputs)
 
-    def _initializers_by_name(self) -> dict[str, Span | None]:
-        """Where the tensors lie that the graph holds; None for sparse ones."""
-        found: dict[str, Span | None] = {tensor_name(self._wire, span): span for span in self._initializers}
-        for span in self._sparse_initializers:
-            for field in self._wire.fields(*span):
-                if field.number == _SPARSE_VALUES:
-                    found[tensor_name(self._wire, message(self._wire, field))] = None
-        return found
+    def _add_sparse_initializer(self, span: Span) -> None:
+        """Its name is that of the tensor of its values."""
+        name = ""
+        for field in self._wire.fields(*span):
+            if field.number == _SPARSE_VALUES:
+                name = tensor_name(self._wire, message(self._wire, field)) or name
+        self._initializers[name] = _SPARSE
 
-    def _lists_weights(self, names: set[str], initializers: dict[str, Span | None]) -> bool:
+    def _lists_weights(self, names: set[str]) -> bool:
         """Whether the exporter lists every tensor of the graph as an input, weights and all.
 
         Then their values are no defaults that anyone chose, and change with every training.
         """
-        if self._ir_version < _FIRST_IR_WITH_DEFAULTS or not initializers or not names.issuperset(initializers):
+        tensors = self._initializers
+        if self._ir_version < _FIRST_IR_WITH_DEFAULTS or not tensors or not names.issuperset(tensors):
             return False
-        if all(span is not None and is_small(self._wire, span) for span in initializers.values()):
+        if all(at != _SPARSE and is_small(self._wire, self._tensor(at)) for at in tensors.values()):
             return False
         self._note("every weight is listed as an input with a default; the values are not shown")
         return True
 
-    def _default(self, span: Span | None) -> Literal | None:
-        if span is None or self._elements_left <= 0:
+    def _default(self, name: str) -> Literal | None:
+        at = self._initializers[name]
+        if at == _SPARSE or self._elements_left <= 0:
             return None
-        default = small_tensor(self._wire, span)
         self._elements_left -= MAX_ELEMENTS
-        return default
+        return small_tensor(self._wire, self._tensor(at))
+
+    def _tensor(self, at: int) -> Span:
+        return message(self._wire, next(self._wire.fields(at, self._wire.source.size)))
 
     def _value(self, span: Span) -> _ValueInfo:
         name, doc = "", ""
@@ -186,7 +193,23 @@ class _Graph:
                 types.append(message(self._wire, field))
             elif field.number == _DOC and field.value <= _MAX_DOC:
                 doc = self._wire.text(field, limit=_MAX_DOC, errors="replace")
-        return _ValueInfo(name, read_type(self._wire, types, name, self._note), doc)
+        return _ValueInfo(name, self._type(types, name), doc)
+
+    def _type(self, spans: list[Span], value_name: str) -> Type:
+        """A value's type. Hundreds of values share a few: each is read once, unless there was something to note."""
+        if len(spans) != 1 or spans[0][1] - spans[0][0] > _MAX_KEPT_TYPE:
+            return read_type(self._wire, spans, value_name, self._note)
+        start, end = spans[0]
+        content = self._wire.source.read(start, end - start)
+        known = self._types.get(content)
+        if known is None:
+            remarks: list[str] = []
+            known = read_type(self._wire, spans, value_name, remarks.append)
+            if not remarks and len(self._types) < _MAX_KEPT_TYPES:
+                self._types[content] = known
+            for each in remarks:
+                self._note(each)
+        return known
 
     def _torch_ranges(self) -> str:
         for span in self._metadata:

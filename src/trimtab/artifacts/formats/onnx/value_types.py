@@ -21,7 +21,8 @@ MAX_TYPE_DEPTH = 16
 # TypeProto
 _TENSOR, _SEQUENCE, _MAP, _DENOTATION, _OPAQUE, _SPARSE, _OPTIONAL = 1, 4, 5, 6, 7, 8, 9
 _KINDS = (_TENSOR, _SEQUENCE, _MAP, _OPAQUE, _SPARSE, _OPTIONAL)
-# TensorShapeProto.Dimension
+# TypeProto.Tensor and TensorShapeProto.Dimension
+_ELEMENT, _SHAPE = 1, 2
 _SIZE, _SYMBOL, _DIM_DENOTATION = 1, 2, 3
 
 
@@ -73,8 +74,15 @@ class _TypeReader:
         return Tensor()
 
     def _tensor(self, spans: list[Span], *, sparse: bool) -> Tensor | Sparse:
-        dtype = self._dtype(self._number(spans, 1))
-        shapes = self._parts(spans, 2)
+        code = 0
+        shapes: list[Span] = []
+        for span in spans:
+            for field in self._wire.fields(*span):
+                if field.number == _ELEMENT and field.wire_type == VARINT:
+                    code = field.value
+                elif field.number == _SHAPE:
+                    shapes.append(message(self._wire, field))
+        dtype = self._dtype(code)
         dims: list[Dim] = []
         meanings: list[str] = []
         for dim, meaning in (
