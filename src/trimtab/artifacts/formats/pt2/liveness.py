@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 if TYPE_CHECKING:
@@ -22,31 +22,33 @@ MAX_GRAPH_BYTES = 4 << 20
 """The nodes of a larger graph are not walked: their inputs stay unknown, so that reading stays quick."""
 
 
+class _Node(Struct):
+    target: str = ""
+    inputs: Raw = Raw(b"[]")
+    outputs: Raw = Raw(b"[]")
+
+
 class _Argument(Struct):
     arg: Raw
 
 
-class _Node(Struct):
-    target: str = ""
-    inputs: list[_Argument] = field(default_factory=list)
-    outputs: list[Raw] = field(default_factory=list)
-
-
 # Made once, when the module is imported: msgspec then evaluates the annotations above, and never while it reads a file.
 _NODES = Decoder(list[_Node])
+_ARGUMENTS = Decoder(list[_Argument])
 _TEXT = Decoder(str)
 
 
-def live_values(nodes: bytes, inputs: bytes, outputs: bytes, written: Iterable[str] = ()) -> set[str] | None:
-    """The names of all values that an output or an effect of the graph depends on.
+def live_values(nodes: bytes, inputs: bytes, outputs: bytes, written: Iterable[str] = ()) -> set[bytes] | None:
+    """The names, in UTF-8, of all values that an output or an effect of the graph depends on.
 
     nodes, inputs, outputs: the graph's, as JSON. written: values that count as used besides.
     None where the graph is too large, or not of the form that is known: then nothing can be said.
     """
     if len(nodes) > MAX_GRAPH_BYTES:
         return None
+    wanted = [*_names(outputs), *(name.encode() for name in written)]
     try:
-        return _walk(_NODES.decode(nodes), set(_names(inputs)), [*_names(outputs), *written])
+        return _walk(_NODES.decode(nodes), set(_names(inputs)), wanted)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, _UnknownFormError):
         return None
 
@@ -55,14 +57,19 @@ class _UnknownFormError(Exception):
     """The graph says something in a way that this module does not know."""
 
 
-def _walk(nodes: list[_Node], given: set[str], wanted: list[str]) -> set[str]:
-    makers: defaultdict[str, list[int]] = defaultdict(list)
-    for index, node in enumerate(nodes):
-        for output in node.outputs:
-            for name in _names(bytes(output)):
-                makers[name].append(index)
-    pending = [*wanted, *(name for node in nodes if not _is_pure(node) for name in _used(node))]
-    live: set[str] = set()
+def _walk(nodes: list[_Node], given: set[bytes], pending: list[bytes]) -> set[bytes]:
+    texts = [_without_subgraphs(bytes(node.inputs)) for node in nodes]
+    if not _KINDS.issuperset(_KIND.findall(b"".join(texts))):
+        raise _UnknownFormError
+    makers: defaultdict[bytes, list[int]] = defaultdict(list)
+    pure = {target: _is_pure(target) for target in {node.target for node in nodes}}
+    for index, (node, text) in enumerate(zip(nodes, texts, strict=True)):
+        for name in _names(bytes(node.outputs)):
+            makers[name].append(index)
+        if not pure[node.target] or (b'"as_sym_int' in text and not node.target.startswith("_operator.")):
+            pending.extend(_names(text))  # a size or position that is computed may not fit
+    live: set[bytes] = set()
+    seen: set[int] = set()
     while pending:
         name = pending.pop()
         if name in live:
@@ -71,53 +78,51 @@ def _walk(nodes: list[_Node], given: set[str], wanted: list[str]) -> set[str]:
         if name not in makers and name not in given:
             raise _UnknownFormError
         for index in makers[name]:
-            pending.extend(_used(nodes[index]))
+            if index not in seen:
+                seen.add(index)
+                pending.extend(_names(texts[index]))
     return live
 
 
-def _used(node: _Node) -> Iterable[str]:
-    for argument in node.inputs:
-        if _kind(argument) != b"graph":  # a subgraph sees only what the node is given besides
-            yield from _names(bytes(argument.arg))
+def _without_subgraphs(arguments: bytes) -> bytes:
+    """A node's arguments as text. A subgraph sees only what the node is given besides it."""
+    if b'"as_graph"' not in arguments:
+        return arguments
+    texts = [bytes(each.arg) for each in _ARGUMENTS.decode(arguments)]
+    return b",".join(text for text in texts if not _SUBGRAPH.match(text))
 
 
-def _kind(argument: _Argument) -> bytes:
-    kind = _KIND.match(bytes(argument.arg))
-    if kind is None or kind.group(1) not in _KINDS:
-        raise _UnknownFormError
-    return kind.group(1)
-
-
-_KIND = re.compile(rb'\s*\{\s*"as_(\w+)"')
+_SUBGRAPH = re.compile(rb'\s*\{\s*"as_graph"')
+_KIND = re.compile(rb'"as_(\w+)"')
 _KINDS = frozenset(
     b"""none tensor tensors int ints float floats string strings sym_int sym_ints scalar_type memory_format layout
-    device bool bools sym_bool sym_bools graph optional_tensors custom_obj operator sym_float sym_floats
-    optional_tensor complex nested_tensors int_lists string_to_argument""".split()
+    device bool bools sym_bool sym_bools optional_tensors custom_obj operator sym_float sym_floats optional_tensor
+    complex nested_tensors int_lists string_to_argument name expr""".split()
 )
 """The members of `Argument` in torch/_export/serde/schema.py: all refer to a value by its `name` or `as_name`."""
 
-_NAME = re.compile(rb'"(?:as_)?name"\s*:\s*"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+# A parameter of the operation has a `name` as well, with the argument after it.
+_NAME = re.compile(rb'"(?:as_)?name"\s*:\s*"((?:[^"\\]++|\\.)*+)"(?!\s*,\s*"arg"\s*:)', re.DOTALL)
 
 
-def _names(text: bytes) -> list[str]:
-    return [_TEXT.decode(b'"%b"' % name) if b"\\" in name else name.decode() for name in _NAME.findall(text)]
+def _names(text: bytes) -> list[bytes]:
+    names: list[bytes] = _NAME.findall(text)
+    if b"\\" in text:
+        return [_TEXT.decode(b'"%b"' % name).encode() if b"\\" in name else name for name in names]
+    return names
 
 
-def _is_pure(node: _Node) -> bool:
-    operation = _OPERATION.match(node.target)
+def _is_pure(target: str) -> bool:
+    operation = _OPERATION.match(target)
     if operation is None:
         return False
-    home, name, overload = operation.groups()
-    if home == "_operator":
-        return name in _PURE
+    name, overload = operation.groups()
     if name == "div":
         return overload in ("Tensor", "Scalar")  # rounded division of integers fails for zero
-    # An overload called `out` writes into an argument. A size or position that is computed may not fit.
-    return name in _PURE and "out" not in (overload or "") and not _SIZES.intersection(map(_kind, node.inputs))
+    return name in _PURE and "out" not in (overload or "")  # an overload called `out` writes into an argument
 
 
-_OPERATION = re.compile(r"(?:torch\.ops\.)?(aten|_operator)\.(\w+)(?:\.(\w+))?$")
-_SIZES = frozenset((b"sym_int", b"sym_ints"))
+_OPERATION = re.compile(r"(?:torch\.ops\.aten|_operator)\.(\w+)(?:\.(\w+))?$")
 _ARITHMETIC = """add sub mul neg abs exp expm1 log log1p log2 log10 sqrt rsqrt sin cos tan tanh sinh cosh asin acos atan
     sigmoid square reciprocal sign sgn floor ceil round trunc frac maximum minimum clamp clamp_min clamp_max rsub erf"""
 _LOGIC = """eq ne lt le gt ge isnan isinf isfinite logical_and logical_or logical_not logical_xor bitwise_not where

@@ -11,7 +11,6 @@ import re
 from typing import TYPE_CHECKING
 
 from trimtab.artifacts.formats.pt2 import schema
-from trimtab.artifacts.formats.pt2.compiled import compiled_models, compiled_overload, document_in_metadata
 from trimtab.artifacts.formats.pt2.liveness import MAX_GRAPH_BYTES, live_values
 from trimtab.artifacts.formats.pt2.pytree import leaf_paths, read_tree
 from trimtab.artifacts.formats.pt2.symbolic import is_readable, symbolic_text
@@ -48,6 +47,7 @@ name = "pt2"
 MAX_PROGRAM_BYTES = 80 << 20
 """Of one program, and of all: text that is read, of which little is decoded."""
 MAX_PROGRAMS = 64
+COMPILED = "data/aotinductor/"
 
 
 def match(source: ByteSource) -> bool:
@@ -65,8 +65,11 @@ def derive(source: ByteSource) -> Signature:
     found = _Found(archive)
     for entry_name, path in _program_names(archive).items():
         found.read_program(entry_name, path)
-    for model, code in compiled_models(archive).items():
-        found.read_compiled(model, code)
+    if archive.names(COMPILED):
+        from trimtab.artifacts.formats.pt2.compiled import compiled_models  # most archives have none
+
+        for model, code in compiled_models(archive).items():
+            found.read_compiled(model, code)
     if not found.entry_points:
         raise RefusedArtifactError(
             "this package holds compiled code (AOTInductor or ExecuTorch) and no exported program",
@@ -106,6 +109,8 @@ class _Found:
     def read_compiled(self, entry_name: str, path: str | None) -> None:
         if entry_name in self.entry_points:
             return  # the program says more
+        from trimtab.artifacts.formats.pt2.compiled import compiled_overload
+
         found = None
         if path is not None:
             where = self._archive.place(path)
@@ -127,7 +132,11 @@ def declared(source: ByteSource) -> bytes | None:
     """The document at `extra/module_info.json`, or else the one in the metadata of a compiled model."""
     archive = expect_archive(source)
     document = archive.document()
-    return document_in_metadata(archive) if document is None else document
+    if document is not None or not archive.names(COMPILED):
+        return document
+    from trimtab.artifacts.formats.pt2.compiled import document_in_metadata
+
+    return document_in_metadata(archive)
 
 
 def _program_names(archive: TorchArchive) -> dict[str, str]:
@@ -172,7 +181,7 @@ class _ProgramReader:
         self._live = self._live_values(module.graph)
         self._graph = module.graph
 
-    def _live_values(self, graph: schema.Graph) -> set[str] | None:
+    def _live_values(self, graph: schema.Graph) -> set[bytes] | None:
         written = [
             schema.decode(value, schema.MUTATION, self._where).user_input_name
             for kind, value in map(self._only, self._specs.output_specs)
@@ -296,7 +305,7 @@ class _ProgramReader:
             return Live.UNKNOWN
         named = schema.decode(value, schema.NAMED, self._where)
         name = named.name or named.as_name
-        return (Live.YES if name in self._live else Live.NO) if name else Live.UNKNOWN
+        return (Live.YES if name.encode() in self._live else Live.NO) if name else Live.UNKNOWN
 
     def _argument(self, value: Raw) -> tuple[str, Raw]:
         return self._only(schema.decode(value, schema.USER, self._where).arg)
