@@ -18,6 +18,7 @@ _KNOWN: tuple[tuple[int, bytes, str, str], ...] = (
     (257, b"ustar", "a tar archive (.nemo, .tar)", "Unpack it, and name the model inside."),
     (0, b"BZh", "a file compressed with bzip2", "Decompress it first."),
     (0, b"\xfd7zXZ\0", "a file compressed with xz", "Decompress it first."),
+    (0, b"]\0\0", "a file compressed with lzma", "Decompress it first."),
     (0, b"\x28\xb5\x2f\xfd", "a file compressed with zstd", "Decompress it first."),
     (0, b"\x04\x22\x4d\x18", "a file compressed with lz4", "Decompress it first."),
     (0, b"\x93NUMPY", "a numpy array", "It is data, not a model."),
