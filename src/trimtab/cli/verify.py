@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.rule_names import check_rule_names
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from trimtab.artifacts.verifying import Verification
 
@@ -50,7 +52,11 @@ def verify(
     if explain is not None or only or ignore:
         from trimtab.artifacts.verifying import rules
 
-        _check_names([*only, *ignore, *([explain] if explain not in (None, "all") else [])], rules())
+        check_rule_names(
+            [*only, *ignore, *([explain] if explain not in (None, "all") else [])],
+            rules(),
+            listed_by="trimtab verify --explain all",
+        )
     if explain is not None:
         click.echo(_pages(explain, as_json=as_json))
         return 0
@@ -74,16 +80,6 @@ def verify(
     else:
         click.echo(_table(verified) if verified.findings else _verdict(verified, only))
     return EXIT_FINDINGS if refused else 0
-
-
-def _check_names(names: Sequence[str], known: Collection[str]) -> None:
-    import difflib
-
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name.upper(), list(known), n=1)
-            hint = f" Did you mean {near[0]}?" if near else " List them all: trimtab verify --explain all"
-            raise click.UsageError(f"No rule is called {name!r}.{hint}")
 
 
 def _pages(name: str, *, as_json: bool) -> str:
