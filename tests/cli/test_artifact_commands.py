@@ -95,3 +95,57 @@ def test_a_pickle_is_refused_by_name(corpus: Path, capsys: pytest.CaptureFixture
     code, _, err = run(capsys, "inspect", corpus / "formats" / "refuse_sklearn.joblib")
     assert code == 1
     assert "sklearn.pipeline.Pipeline" in err
+
+
+# Where a document goes
+
+
+NAMES = '{"input_names": ["user_age"], "output_names": ["score"]}'
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    path = tmp_path / "names.json"
+    path.write_text(NAMES)
+    return path
+
+
+@pytest.mark.parametrize("artifact", FILES[:2], indirect=True)
+def test_embed_says_where_the_document_went(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "embed", artifact, "--beside")
+    assert code == 0
+    assert out.startswith(f"written beside {artifact}, into {artifact}.signature.json: ")
+    assert run(capsys, "inspect", artifact)[0] == 0
+    code, out, _ = run(capsys, "embed", artifact)
+    assert code == 0
+    assert out.startswith(f"embedded into {artifact}: ")
+
+
+def test_embed_says_when_a_file_has_no_room(
+    corpus: Path, names: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(shutil.copy(corpus / "formats" / "refuse_sklearn.joblib", tmp_path / "model.joblib"))
+    code, out, err = run(capsys, "embed", path, "--signature", names)
+    assert (code, err) == (0, "")
+    assert f"has no room for a document; written beside it, into {path}.signature.json" in out
+    code, out, err = run(capsys, "embed", path, "--signature", names, "--json")
+    assert code == 0
+    assert json.loads(out)["input_names"] == ["user_age"]
+    assert "has no room" in err
+    code, out, _ = run(capsys, "inspect", path, "--json")
+    assert code == 0
+    assert json.loads(out)["input_names"] == ["user_age"]
+
+
+def test_embed_refuses_where_there_is_nothing_to_derive(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "embed", corpus / "formats" / "weights.safetensors")
+    assert code == 1
+    assert "--signature" in err
+
+
+def test_embed_into_weights(corpus: Path, names: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(shutil.copy(corpus / "formats" / "weights.safetensors", tmp_path))
+    code, out, _ = run(capsys, "embed", path, "--signature", names)
+    assert code == 0
+    assert out.startswith(f"embedded into {path}: ")
+    assert read_signature(path).input_names == ("user_age",)
