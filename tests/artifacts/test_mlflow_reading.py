@@ -224,7 +224,7 @@ def tensors(inputs: str, **others: str) -> list[Type]:
         ('[{"type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-2]}}]', "-1, or a size"),
         ('[{"type": "long", "name": "a"}, {"type": "long"}]', "names for all values, or for none"),
         ('[{"type": "long", "name": "a"}, {"type": "long", "name": "a"}]', "'a' twice"),
-        ('[{"type": "long", "type": "long"}]', "a key twice"),
+        ('[{"type": "long", "type": "long"}]', "'type' twice"),
         ('[{"type": "long", "name": "\\ud800"}]', "lone surrogate"),
         ("[" * 100_000, "expected JSON"),
         ('[{"type": "array", "items": ' * 60 + "{}" + "}]" * 60, "an object under 'items'"),

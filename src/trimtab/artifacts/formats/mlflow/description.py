@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+import yaml
+
 from trimtab.artifacts.limits import check_count
 from trimtab.errors import ArtifactError
 
@@ -114,8 +116,6 @@ def read_description(source: ByteSource) -> Description:
 
 def parse(text: str, where: str) -> Description:
     """The description that a text is."""
-    import yaml  # 14 ms that no other format needs
-
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         top = _Builder(where).build(yaml.parse(text, Loader=loader))

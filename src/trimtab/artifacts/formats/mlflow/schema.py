@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trimtab.artifacts.limits import MAX_VALUES, check_count, check_json
+from trimtab.artifacts.formats.python_json import parse_json
+from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
 from trimtab.signature.dtypes import DType, dtype_of
 from trimtab.signature.model import Input, Output, Presence
@@ -261,29 +262,3 @@ def _object(spec: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
 
 def _shown(text: str) -> str:
     return text[:80]
-
-
-def parse_json(text: str, where: str) -> Any:
-    """JSON as MLflow writes and reads it, which is with NaN and infinities; otherwise strict."""
-    check_json(text, where)
-    try:
-        value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, where))
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        _refuse(where, "text in Unicode", "a lone surrogate")
-    except RecursionError:
-        _refuse(where, "JSON", "deeper nesting than any schema has")
-    except ValueError as failure:
-        _refuse(where, "JSON", str(failure)[:200])
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        _refuse(where, "each key once", "a key twice in one object")
-    return unique
-
-
-def _refuse(where: str, expected: str, got: str) -> NoReturn:
-    raise ArtifactError(where=where, expected=expected, got=got)
