@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,15 +61,20 @@ def dotted(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def calls(path: Path) -> Iterator[Use]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call):
             keywords = {each.arg: each.value for each in node.keywords if each.arg}
             yield Use(f"{name_of(path)}:{node.lineno}", dotted(node.func), keywords)
 
 
 def imports(path: Path) -> Iterator[Use]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         where = f"{name_of(path)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import):
             yield from (Use(where, alias.name, {}) for alias in node.names)
@@ -108,7 +114,7 @@ def test_expat_refuses_document_types(path: Path) -> None:
     if any(inside(use.name, {"xml.parsers", "pyexpat"}) for use in imports(path)):
         assigned = {
             target.attr
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(tree_of(path))
             if isinstance(node, ast.Assign)
             for target in node.targets
             if isinstance(target, ast.Attribute)
