@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trimtab.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from trimtab.source.bytes import ByteSource
 
@@ -25,7 +25,6 @@ MAX_HEAD_BYTES = 64 << 20
 MAX_TAIL_BYTES = 16 << 20
 MAX_DEPTH = 64
 _FIRST_WINDOW = 64 << 10
-_MAX_ENDS = 64
 
 
 class JsonOutline(NamedTuple):
@@ -51,11 +50,12 @@ def outline(
 
     left_out: paths of objects and arrays to leave out, too. located: paths of objects and arrays whose place is wanted;
     those behind the bulk are not found. needed: keys that must be seen outside of the bulk, in quotes.
-    What comes out is not checked to be JSON, only to be one object; the bulk is not looked at.
+    What comes out is not checked to be JSON, only to be one object. The bulk is not looked at; of what follows it, only
+    the needed keys and what lies behind them are sure to be there.
     ArtifactError where the text is cut short, nests deeper than 64, or has more than 64 MiB before the bulk.
     """
     head = _read_head(source, frozenset(bulk), frozenset(left_out), frozenset(located))
-    if head.open_depth:
+    if head.closing:
         tail = _read_tail(source, head, [key for key in needed if key not in head.text])
     else:
         tail = b""
@@ -64,15 +64,16 @@ def outline(
 
 
 class _Head(NamedTuple):
-    """What lies before the bulk. open_depth: how many containers are open there, 0 where there is no bulk."""
+    """What lies before the bulk. closing: what must close what is open there, innermost last; empty without a bulk."""
 
     text: bytes
     spans: dict[Path, tuple[int, int]]
     end: int
-    open_depth: int
+    closing: bytes
 
 
 _TOKEN = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*+:)?|([{\[])|([}\]])|(")', re.DOTALL)
+_CLOSING = {b"{": b"}", b"[": b"]"}
 
 
 def _read_head(source: ByteSource, bulk: frozenset[Path], left_out: frozenset[Path], located: frozenset[Path]) -> _Head:
@@ -96,6 +97,7 @@ def _scan(
 ) -> _Head | None:
     """The head, or None where `data`, a prefix of the source, ends before it does."""
     path: list[str] = []
+    closing = bytearray()
     key = ""
     opened: dict[int, int] = {}  # where the containers began whose span is wanted, by depth
     spans: dict[Path, tuple[int, int]] = {}
@@ -106,6 +108,7 @@ def _scan(
             key = token[1][1:-1].decode("utf-8", "replace") if kind == 2 else ""
         elif kind == 3:
             path.append(key)
+            closing += _CLOSING[token[3]]
             key = ""
             if len(path) > MAX_DEPTH:
                 raise ArtifactError(
@@ -115,7 +118,7 @@ def _scan(
                 )
             here = tuple(path[1:])
             if here in bulk and token[3] == b"[":
-                return _Head(_without(data[: token.end()], cuts), spans, token.end(), len(path))
+                return _Head(_without(data[: token.end()], cuts), spans, token.end(), bytes(closing))
             if here in left_out or here in located:
                 opened[len(path)] = token.start()
         elif kind == 4 and path:
@@ -126,9 +129,10 @@ def _scan(
                 if here in left_out:
                     cuts.append((start, token.end()))
             path.pop()
+            closing.pop()
             key = ""
             if not path:
-                return _Head(_without(data[: token.end()], cuts), spans, token.end(), 0)
+                return _Head(_without(data[: token.end()], cuts), spans, token.end(), b"")
         elif kind == 4:
             raise ArtifactError(
                 where=f"{source.name} at offset {token.start()}", expected="a JSON object", got=repr(token[4].decode())
@@ -157,15 +161,19 @@ def _check_end(source: ByteSource, end: int) -> None:
 
 
 def _read_tail(source: ByteSource, head: _Head, needed: list[bytes]) -> bytes:
-    """The text from the bulk's closing bracket on: of all candidates, the last that has the needed keys behind it."""
-    length = _FIRST_WINDOW
+    """The text from the bulk's closing bracket on."""
+    rest = source.size - head.end
+    length = min(_FIRST_WINDOW, rest)
     while True:
-        length = min(length, source.size - head.end)
         tail = source.read(source.size - length, length)
-        for at in _closing_brackets(tail, head.open_depth):
-            if all(key in tail[at:] for key in needed):
-                return tail[at:]
-        if length in (source.size - head.end, MAX_TAIL_BYTES):
+        open_ = _open_brackets(tail)
+        depth = len(head.closing)
+        fitting = open_ is not None and bytes(tail[at] for at in open_[:depth]) == head.closing
+        if open_ is not None and fitting and (length < rest or len(open_) == depth):
+            text = tail[open_[depth - 1] :]
+            if all(key in text for key in needed):
+                return text
+        if length in (rest, MAX_TAIL_BYTES):
             wanted = f" and {b', '.join(needed).decode()} behind it" if needed else ""
             raise ArtifactError(
                 where=source.name,
@@ -173,29 +181,28 @@ def _read_tail(source: ByteSource, head: _Head, needed: list[bytes]) -> bytes:
                 got="none in the last bytes",
                 hint="The file is cut short, or was changed by hand. Copy it again from its origin.",
             )
-        length = min(length * 8, MAX_TAIL_BYTES)
+        length = min(length * 8, rest, MAX_TAIL_BYTES)
 
 
 _REVERSED_TOKEN = re.compile(rb'"[^"]*+(?:"(?=\\(?:\\\\)*+(?!\\))[^"]*+)*+"|([}\]])|([{\[])|(")')
 """Of the text read backwards: a quote is a part of its string where an odd number of backslashes stands before it."""
 
+_OPENING = {ord("}"): b"{", ord("]"): b"["}
 
-def _closing_brackets(tail: bytes, depth: int) -> Iterator[int]:
-    """Where the arrays end that are nested `depth` deep, counted from the end of the text, the last one first."""
-    level = 0
-    found = 0
+
+def _open_brackets(tail: bytes) -> list[int] | None:
+    """Where the closing brackets lie whose opening ones come before this text, outermost first; None of other text.
+
+    What follows the bulk and is as large as the window is taken for the bulk: who needs more of it says so.
+    """
+    open_: list[int] = []
     for token in _REVERSED_TOKEN.finditer(tail[::-1]):
         kind = token.lastindex
         if kind == 1:
-            level += 1
-            if level == depth and token[1] == b"]":
-                yield len(tail) - token.end()
-                found += 1
-                if found == _MAX_ENDS:
-                    return
+            open_.append(len(tail) - token.end())
         elif kind == 2:
-            level -= 1
-            if level <= 0:
-                return
+            if not open_ or _OPENING[tail[open_.pop()]] != token[2]:
+                return None
         elif kind == 3:
-            return  # a string that begins before this window
+            break  # a string that begins before this text
+    return open_
