@@ -95,7 +95,11 @@ class ObjectClient:
             result = self._obstore.get(self._store, self._key, options=options)
             data = bytes(result.bytes())
         except self._failures as failure:
-            if isinstance(failure, self._obstore.exceptions.NotSupportedError) or _status(failure) in _NO_RANGES:
+            if (
+                isinstance(failure, self._obstore.exceptions.NotSupportedError)
+                or "source: NotPartial" in str(failure)
+                or _status(failure) in _NO_RANGES
+            ):
                 raise RangesUnsupportedError from None
             raise self._failure(failure) from None
         start, end = result.range
@@ -177,7 +181,8 @@ _TROUBLES = (
 )
 """By a word in the library's text: what came, and what to do."""
 
-_CREDENTIALS_SOUGHT = ("169.254.169.254", "metadata.google.internal", "/computeMetadata/", "InvalidCredential")
+_CREDENTIALS_SOUGHT = ("169.254.169.254", "/latest/api/token", "/computeMetadata/", "InvalidCredential")
+"""The addresses at which a machine in a cloud is asked for its own: the last resort, where nothing else is set."""
 
 _SETTINGS = {
     S3: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL); an object "

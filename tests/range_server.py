@@ -30,7 +30,6 @@ class Behavior:
     redirect: str = ""
     e_tags: list[str] = field(default_factory=list)
     no_e_tag: bool = False
-    grows: bool = False
     range_shift: int = 0
     no_content_range: bool = False
     cut: int = 0
@@ -111,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._plain(status)
         if not path.is_file():
             return self._plain(404)
-        size = path.stat().st_size + (len(files.asked) if how.grows else 0)
+        size = path.stat().st_size
         e_tag = how.e_tags.pop(0) if how.e_tags else '"version 1"'
         if how.no_ranges or wanted is None:
             return self._body(path, 0, size, size, e_tag, how, 200)
@@ -155,14 +154,14 @@ class _Handler(BaseHTTPRequestHandler):
                 chunk = file.read(min(stop - start, 8 if how.delay else 64 << 10))
                 if not chunk:
                     break
-                self.wfile.write(chunk)
                 self.server.files.sent += len(chunk)
+                self.wfile.write(chunk)
                 start += len(chunk)
                 time.sleep(how.delay)
         if how.cut:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_request(self, *answer: object) -> None:
         """Say nothing."""
 
 
