@@ -199,6 +199,12 @@ def embedding_behind(path: str, document: bytes) -> None:
         file.write(document)
 
 
+def embedding_refused(path: str, document: bytes) -> None:
+    """Says that there is no room, when it has written already."""
+    Path(path).write_bytes(Path(path).read_bytes() + b" ")
+    raise RefusedArtifactError("no room")
+
+
 def embedding_over(rows: Any, path: str, document: bytes) -> None:
     """Renames the first column."""
     rows.embed(path, document)
@@ -230,6 +236,7 @@ BAD: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "declares text": ("READS_DECLARED", lambda rows: {"declared": lambda source: "{}"}),
     "embeds nothing": ("EMBEDS_DOCUMENT", lambda rows: {"embed": embedding_nothing}),
     "embeds behind": ("EMBEDS_DOCUMENT", lambda rows: {"embed": embedding_behind}),
+    "refuses to embed, late": ("EMBEDS_DOCUMENT", lambda rows: {"embed": embedding_refused}),
     "embeds over": ("EMBEDDING_KEEPS_MODEL", lambda rows: {"embed": lambda *each: embedding_over(rows, *each)}),
     "embeds into the magic": (
         "EMBEDDING_KEEPS_MODEL",

@@ -42,7 +42,9 @@ class EmbeddingFormat(Format, Protocol):
     def embed(self, path: str, document: bytes) -> None:
         """Write a signature document into the file at `path`, in place of the one inside, if any.
 
-        Leaves the old file in force, or restorable, when it fails or is killed at any moment.
+        RefusedArtifactError, and the file as it was, where this file has no room though others of the format have: the
+        document then goes beside it. Leaves the old file in force, or restorable, when it fails or is killed at any
+        moment.
         """
 
 

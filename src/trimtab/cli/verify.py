@@ -70,7 +70,7 @@ def verify(
     refused = level is Level.ERROR or (strict and level is Level.WARNING)
     if as_json:
         summary = {
-            "model": model,
+            "model": verified.artifact,
             "format": verified.format,
             "document": verified.document,
             "refused": refused,

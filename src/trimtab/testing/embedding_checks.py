@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trimtab.errors import RefusedArtifactError
 from trimtab.findings import Problem, rule
 from trimtab.testing.subject import attempt, copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trimtab.source.bytes import ByteSource
     from trimtab.testing.subject import Attempt, Subject
 
 _NAMES = rb'["user_age", "gr\u00f6\u00dfe", "a \"b\" <c> & d\\e", "' + 'größe"]'.encode()
@@ -22,6 +24,7 @@ DOCUMENTS = (_DOCUMENT % 1, _DOCUMENT % 2, b'{"input_names": [], "output_names":
 def embeds_document(subject: Subject) -> Iterator[Problem]:
     """What `embed` writes is what `declared` reads, byte for byte; a second document takes the place of the first.
 
+    A format that has room in some files only raises RefusedArtifactError for the others, and leaves them as they are.
     Who breaks: `trimtab embed`, which reads back what it wrote and refuses what is not the same.
     Instead: leave `embed` out where the format has no room: the document then lies beside the file.
     """
@@ -30,8 +33,13 @@ def embeds_document(subject: Subject) -> Iterator[Problem]:
         return
     for path in subject.every:
         with copied(path) as copy:
+            before = attempt(_read, subject, copy, _all_of)
             for document in (*DOCUMENTS, DOCUMENTS[0], DOCUMENTS[0]):
                 written = attempt(embed, copy, document)
+                if isinstance(written.error, RefusedArtifactError):
+                    if attempt(_read, subject, copy, _all_of).value != before.value:
+                        yield Problem(path, "changed by an embedding that it refuses", "the file as it was", "another")
+                    break
                 read = attempt(_read, subject, copy, subject.format_.declared)
                 if written.error is not None or read.value != document:
                     yield Problem(path, "not the document that was embedded", _short(document), _got(written, read))
@@ -73,6 +81,10 @@ def _contract(subject: Subject) -> Callable[..., str]:
 def _read(subject: Subject, path: str, read: Callable[..., object]) -> object:
     with subject.opened(path) as source:
         return read(source)
+
+
+def _all_of(source: ByteSource) -> bytes:
+    return source.read(0, source.size)
 
 
 def _short(document: bytes) -> str:

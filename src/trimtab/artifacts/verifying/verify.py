@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from trimtab.artifacts.read import as_artifact_error
-from trimtab.artifacts.registry import open_artifact
+from trimtab.artifacts.read import opened
 from trimtab.artifacts.verifying import document_rules, value_rules
 from trimtab.artifacts.verifying.facts import Facts, gather
-from trimtab.errors import ArtifactError, SignatureError
+from trimtab.errors import ArtifactError
 from trimtab.findings import Finding, Level, Rule, rules_of, worst
 from trimtab.source.bytes import LocalFile
 
@@ -67,20 +66,17 @@ def verify_artifact(
     cannot be read at all. Nothing is executed or unpickled; no weights are read, but for a document beside a file,
     whose digest is checked.
     """
-    path = os.fspath(artifact)
-    format_, source = open_artifact(path)
-    with source:
+    with opened(artifact) as (format_, source):
+        name = source.name if source.remote else os.fspath(artifact)  # of a URL, without what is secret in it
         own = _savedmodel_findings(source, only, ignore, notes=notes) if format_.name == _SAVED_MODEL else ()
         try:
             facts = gather(format_, source)
-        except SignatureError as failure:
-            raise as_artifact_error(failure, path) from None
         except ArtifactError:
             if worst(own) is not Level.ERROR:
                 raise
-            return Verification(artifact=path, format=format_.name, document="", graph=False, findings=own)
+            return Verification(artifact=name, format=format_.name, document="", graph=False, findings=own)
     return Verification(
-        artifact=path,
+        artifact=name,
         format=facts.format,
         document=facts.document.place,
         graph=facts.derived is not None,
