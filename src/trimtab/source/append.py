@@ -43,7 +43,7 @@ def append_entry(
     """
     if directory is None:
         with LocalFile(path) as source:
-            directory = ZipDirectory.open(source)
+            directory = ZipDirectory.open(source, prefixed=prefixed)
     size = directory.source.size
     appendix = _appendix(directory, name, data)
     try:
@@ -53,23 +53,10 @@ def append_entry(
             with replacing(path) as temporary:
                 _copy(path, temporary, size)
                 _append(temporary, size, appendix)
-                _check(temporary, name, data, prefixed=prefixed)
         else:
             _append(path, size, appendix)
-            try:
-                _check(path, name, data, prefixed=prefixed)
-            except ArtifactError:
-                os.truncate(path, size)
-                raise
     except OSError as failure:
         raise ArtifactError(where=path, expected="a file that can be written", got=str(failure)) from failure
-
-
-def _check(path: str, name: str, data: bytes, *, prefixed: bool) -> None:
-    """Read the entry back. ArtifactError when it is not what was written."""
-    with LocalFile(path) as source:
-        if ZipDirectory.open(source, prefixed=prefixed).read(name, limit=len(data)) != data:
-            raise ArtifactError(where=f"{path}: {name}", expected="the entry as written", got="other bytes")
 
 
 def _append(path: str, size: int, appendix: bytes) -> None:
@@ -90,9 +77,19 @@ def _append(path: str, size: int, appendix: bytes) -> None:
             os.fsync(descriptor)
             _write(descriptor, _END_MAGIC, size + commit)
             os.fsync(descriptor)
+            _check(descriptor, appendix, size, path)
         except BaseException:
             os.ftruncate(descriptor, size)
             raise
+
+
+def _check(descriptor: int, appendix: bytes, size: int, path: str) -> None:
+    """Read the appendix back. ArtifactError when it is not what was written, and the last that the file has."""
+    read = b""
+    while len(read) <= len(appendix) and (part := os.pread(descriptor, len(appendix) + 1, size + len(read))):
+        read += part
+    if read != appendix:
+        raise ArtifactError(where=path, expected=f"{len(appendix)} bytes as written", got=f"{len(read)} other bytes")
 
 
 @contextmanager

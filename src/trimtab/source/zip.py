@@ -12,6 +12,8 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.errors import ArtifactError
@@ -85,7 +87,7 @@ class ZipDirectory:
         source.memo["zip"] = directory
         return directory
 
-    @property
+    @cached_property
     def root(self) -> str | None:
         """The one folder that all entries lie under, or None."""
         roots = {name.partition("/")[0] if "/" in name else None for name in self.entries}
@@ -306,28 +308,33 @@ def _check_end_64(source: ByteSource, at: int, limit: int, narrow: tuple[int, in
 
 def _read_entries(source: ByteSource, end: _End) -> tuple[dict[str, ZipEntry], bytes]:
     raw = source.read(end.directory_offset, end.directory_size)
-    entries = {}
+    records: dict[str, _Record] = {}
     position = 0
     for _ in range(end.entries):
-        entry = _read_record(source, raw, position)
-        if entry.name in entries:
+        record = _read_record(source, raw, position)
+        name = record[0]
+        if name in records:
             raise ArtifactError(
-                f"two entries have the name {entry.name!r}",
+                f"two entries have the name {name!r}",
                 where=source.name,
                 hint="torch reads the first, Python's zipfile the last, so the archive is refused. Save it again.",
             )
-        entries[entry.name] = entry
-        position = entry.record.stop
+        records[name] = record
+        position = record[-1].stop
     if position != len(raw):
         raise ArtifactError(
             where=f"{source.name}: directory",
             expected=f"{end.entries} entries in {len(raw)} bytes",
             got=f"{len(raw) - position} bytes more",
         )
-    return _with_limits(source, entries, end.directory_offset), raw
+    return _with_limits(source, records, end.directory_offset), raw
 
 
-def _read_record(source: ByteSource, raw: bytes, position: int) -> ZipEntry:
+_Record = tuple[str, int, int, int, int, int, int, slice]
+"""A ZipEntry but for its limit, which depends on the other entries."""
+
+
+def _read_record(source: ByteSource, raw: bytes, position: int) -> _Record:
     if position + _CENTRAL.size > len(raw):
         raise ArtifactError(where=f"{source.name}: directory", expected="another entry", got="its end")
     (
@@ -355,7 +362,11 @@ def _read_record(source: ByteSource, raw: bytes, position: int) -> ZipEntry:
     if magic != b"PK\x01\x02" or stop > len(raw):
         where = f"{source.name}: directory at byte {position}"
         raise ArtifactError(where=where, expected="an entry's record", got=repr(magic))
-    name = _check_name(raw[name_start:extra_start], flags, f"{source.name}: directory at byte {position}")
+    encoded = raw[name_start:extra_start]
+    if name_length <= MAX_NAME_BYTES and _PLAIN_NAME.fullmatch(encoded):
+        name = encoded.decode("ascii")
+    else:
+        name = _check_name(encoded, flags, f"{source.name}: directory at byte {position}")
     if flags & _ENCRYPTED:
         raise ArtifactError(where=f"{source.name}: {name}", expected="plain data", got="an encrypted entry")
     if extra_length or _FULL_32 in (size, compressed, offset):
@@ -363,7 +374,7 @@ def _read_record(source: ByteSource, raw: bytes, position: int) -> ZipEntry:
         size, compressed, offset = _widen((size, compressed, offset), wide, f"{source.name}: {name}")
     if disk not in (0, _FULL_16):
         raise ArtifactError(where=f"{source.name}: {name}", expected="an entry on this disk", got=f"disk {disk}")
-    return ZipEntry(name, flags, method, crc, compressed, size, offset, slice(position, stop), 0)
+    return name, flags, method, crc, compressed, size, offset, slice(position, stop)
 
 
 def _check_name(name: bytes, flags: int, where: str) -> str:
@@ -374,8 +385,6 @@ def _check_name(name: bytes, flags: int, where: str) -> str:
     if not text.isascii() and not flags & _UTF8:
         raise ArtifactError(where=where, expected="a name in ASCII, or flagged as UTF-8", got=repr(text[:80]))
     parts = text.split("/")
-    if len(name) <= MAX_NAME_BYTES and _PLAIN_NAME.fullmatch(text):
-        return text
     if (
         not text
         or len(name) > MAX_NAME_BYTES
@@ -394,8 +403,8 @@ def _check_name(name: bytes, flags: int, where: str) -> str:
     return text
 
 
-_PLAIN_NAME = re.compile(r"\w[\w-]+(?:[/.][\w-]+)*")
-"""Most names: there is nothing in them to ask about."""
+_PLAIN_NAME = re.compile(rb"\w[\w-]+(?:[/.][\w-]+)*")
+"""Most names, all of them ASCII: there is nothing in them to ask about."""
 
 
 def _extra_64(extra: bytes, where: str) -> bytes:
@@ -434,17 +443,21 @@ def _widen(narrow: tuple[int, int, int], wide: bytes, where: str) -> tuple[int, 
     return tuple(values)
 
 
-def _with_limits(source: ByteSource, entries: dict[str, ZipEntry], directory_offset: int) -> dict[str, ZipEntry]:
+def _with_limits(source: ByteSource, records: dict[str, _Record], directory_offset: int) -> dict[str, ZipEntry]:
     """Give every entry the offset that its data must not reach: overlapping entries are how zip bombs are made."""
     limit = directory_offset
     limits = {}
-    for entry in sorted(entries.values(), key=lambda each: each.offset, reverse=True):
-        if entry.offset + _LOCAL.size + len(entry.name) + entry.compressed_size > limit:
+    for record in sorted(records.values(), key=_OFFSET, reverse=True):
+        name, offset, compressed_size = record[0], record[6], record[4]
+        if offset + _LOCAL.size + len(name) + compressed_size > limit:
             raise ArtifactError(
-                where=f"{source.name}: {entry.name}",
+                where=f"{source.name}: {name}",
                 expected=f"data that ends before offset {limit}",
-                got=f"{entry.compressed_size} bytes at offset {entry.offset}, which overlap what follows",
+                got=f"{compressed_size} bytes at offset {offset}, which overlap what follows",
             )
-        limits[entry.name] = limit
-        limit = entry.offset
-    return {name: entry._replace(limit=limits[name]) for name, entry in entries.items()}
+        limits[name] = limit
+        limit = offset
+    return {name: ZipEntry(*record, limits[name]) for name, record in records.items()}
+
+
+_OFFSET = itemgetter(6)
