@@ -337,7 +337,7 @@ def two_hundred_inputs() -> onnx.ModelProto:
 def _of_every_type() -> None:
     for spelled, code in TensorProto.DataType.items():
         if code:
-            BUILDERS[f"type_{spelled.lower()}"] = lambda code=code: model(  # type: ignore[misc]
+            BUILDERS[f"type_{spelled.lower()}"] = lambda code=code: model(
                 [node("Identity", ["x"], ["y"])],
                 [value("x", code, ["n", 2])],
                 [value("y", code, ["n", 2])],

@@ -310,7 +310,7 @@ def test_notes_say_what_a_signature_cannot(tmp_path: Path) -> None:
 def torch_program() -> Any:
     torch = pytest.importorskip("torch")
 
-    class Ranker(torch.nn.Module):  # type: ignore[misc]
+    class Ranker(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.tower = torch.nn.Linear(4, 2)
@@ -351,7 +351,7 @@ def test_torchs_exporter_leaves_limits_and_what_is_unused(torch_program: Any, tm
 def test_the_exporters_own_names_of_sizes_have_no_limits(torch_program: Any, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
 
-    class Double(torch.nn.Module):  # type: ignore[misc]
+    class Double(torch.nn.Module):
         def forward(self, x: Any) -> Any:
             return torch.cat([x, x])
 
