@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torchscript_models import HookedUses, Uses
 
 from trimtab.artifacts import read_signature
-from trimtab.artifacts.formats.torchscript.uses import MAX_BODY_CHARACTERS, Use, argument_uses
+from trimtab.artifacts.formats.torchscript.uses import MAX_BODY_CHARACTERS, BodyReader, Use
 from trimtab.signature.model import Input, Live, Signature
 
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
@@ -99,13 +99,13 @@ USES: dict[str, tuple[str, str, Use]] = {
 
 @pytest.mark.parametrize(("body", "type_", "wanted"), USES.values(), ids=list(USES))
 def test_uses(body: str, type_: str, wanted: Use) -> None:
-    assert argument_uses(body, [("x", type_)]) == {"x": wanted}
+    assert BodyReader().uses(body, [("x", type_)]) == {"x": wanted}
 
 
 def test_many_structured_arguments_in_long_code_stay_cheap() -> None:
     arguments = [(f"d{index}", DICT) for index in range(5000)]
     body = "".join(f'    y{index} = d{index}["k"]\n' for index in range(5000))
-    uses = argument_uses(body, arguments)
+    uses = BodyReader().uses(body, arguments)
     assert {it.live for it in uses.values()} == {Live.YES}
 
 

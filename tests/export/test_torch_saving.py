@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from torch_models import KeywordOnly, NotAscii, Ranker, Renamed, TwoInputs
+from torch_models import KeywordOnly, NotAscii, Ranker, ReadsByVariable, Renamed, TwoInputs
 
 import trimtab.torch
 from trimtab.artifacts import read_signature
@@ -78,8 +78,13 @@ def test_traced_modules(path: Path) -> None:
 
 def test_without_examples_an_open_dict_is_warned_of(path: Path) -> None:
     with pytest.warns(LossyExportWarning, match="'feats'"):
-        signature = trimtab.torch.save(torch.jit.script(Ranker()), path)
-    assert signature.inputs[1].type == Mapping(DType.STRING, Tensor())
+        signature = trimtab.torch.save(torch.jit.script(ReadsByVariable()), path)
+    assert signature.inputs[0].type == Mapping(DType.STRING, Tensor())
+
+
+def test_without_examples_the_entries_that_the_code_reads_are_known(path: Path) -> None:
+    signature = trimtab.torch.save(torch.jit.script(Ranker()), path)
+    assert [it.name for it in signature.inputs[1].features] == ["age", "item.price"]
 
 
 def test_renamed_arguments_keep_their_names_in_requests(path: Path) -> None:

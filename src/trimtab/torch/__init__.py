@@ -2,6 +2,7 @@
 
 import trimtab.torch
 
+trimtab.torch.save(model, "model.pt2", example_inputs=(features,), output_names=["score"])
 trimtab.torch.save(torch.jit.script(model), "model.pt", example_inputs=(features,), output_names=["score"])
 trimtab.torch.save(torch.export.export(model, args), "model.pt2", output_names=["score"])
 """

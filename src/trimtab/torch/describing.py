@@ -86,14 +86,19 @@ def import_torch() -> Any:
     return torch
 
 
+def one_tuple_expected(given: Any) -> SignatureError:
+    """The error for an example call that is no tuple of arguments."""
+    return SignatureError(
+        where="example_inputs",
+        expected="a tuple of the positional arguments",
+        got=type(given).__name__,
+        hint="One argument? Write (argument,).",
+    )
+
+
 def _named_arguments(module: Any, positional: Sequence[Any], keywords: AnyMapping[str, Any]) -> dict[str, Any]:
     if not isinstance(positional, tuple | list):
-        raise SignatureError(
-            where="example_inputs",
-            expected="a tuple of the positional arguments",
-            got=type(positional).__name__,
-            hint="One argument? Write (argument,).",
-        )
+        raise one_tuple_expected(positional)
     schema = getattr(module.forward, "schema", None)
     if schema is not None:
         names = [argument.name for argument in schema.arguments][1:]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from trimtab.artifacts import embed_signature, read_signature
-from trimtab.errors import ArtifactError, LossyExportWarning, SignatureError
-from trimtab.signature.model import Input, Output, Overload, Presence, Signature
-from trimtab.signature.path import format_path, parse_path
+from trimtab.errors import ArtifactError, SignatureError
+from trimtab.signature.model import Input, Learned, Output, Overload, Presence, Signature
+from trimtab.signature.naming import Leaf, input_names
+from trimtab.signature.path import Key, format_path, parse_path
 from trimtab.signature.types import Mapping, Tensor
 from trimtab.source.replace import replacing
-from trimtab.torch.describing import describe, import_torch
+from trimtab.torch.describing import describe, import_torch, one_tuple_expected
+from trimtab.torch.exporting import Example, export
+from trimtab.torch.losses import warn_of_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,39 +39,79 @@ def save(
 ) -> Signature:
     """Save a model so that the file declares its signature; returns that signature.
 
-    model: a torch.jit.ScriptModule (scripted or traced), saved by torch.jit.save, or a torch.export.ExportedProgram,
-    saved by torch.export.save.
+    model: a plain torch.nn.Module, exported here by its `example_inputs`: with torch.export where `path` ends in
+    `.pt2`, to TorchScript (scripted, or traced where it cannot be) otherwise. Or what was exported before: a
+    torch.jit.ScriptModule (scripted or traced), saved by torch.jit.save, or a torch.export.ExportedProgram, saved by
+    torch.export.save.
     signature: what to declare. When None, it is described from `example_inputs` (see `describe`), which a scripted
     module with a `Dict[str, Tensor]` argument needs, or else derived from what torch wrote.
     output_names: names of the returned values in order, in place of `output_0`, ….
     dimension_names: new names for the symbols of an exported program's shapes, `{"s10": "batch"}`. When None and all
     tensor inputs share one leading symbol, it is called `dynamic`.
+    dynamic: the symbol for the leading dimension that the examples share, or None to keep every size.
 
+        trimtab.torch.save(model, "ranker.pt2", example_inputs=(features,), output_names=["score"])
         trimtab.torch.save(torch.jit.script(model), "ranker.pt", example_inputs=(features,), output_names=["score"])
         trimtab.torch.save(torch.export.export(model, (x,), dynamic_shapes=shapes), "ranker.pt2")
 
+    The entries of a dict of features that a module does not read, in the example call or in its compiled code, are
+    left out of the signature, with a warning that names them; who walks over a dict, copies or counts it reads all.
+
     The file appears complete or not at all. What the signature says is checked against what torch wrote
-    (ContradictionError). LossyExportWarning where the format renames arguments, forgets that they are keyword-only, or
-    does not say which entries a dict argument needs.
+    (ContradictionError). LossyExportWarning where the format renames arguments, forgets that they are keyword-only,
+    bakes in defaults, values or sizes, or does not say which entries a dict argument needs.
     """
     torch = import_torch()
+    exported_here = _is_plain(torch, model)
+    if exported_here:
+        model, example_inputs, example_kwargs = _exported(
+            torch, model, os.fspath(path), _example(example_inputs, example_kwargs), dynamic
+        )
     writer = _writer(torch, model)
     _warn_of_keyword_only(model)
+    described = False
     if signature is None and example_inputs is not None and not _is_exported(torch, model):
+        described = True
         signature = describe(model, example_inputs, example_kwargs, dynamic=dynamic, output_names=output_names)
     with replacing(os.fspath(path)) as temporary:
         writer(temporary)
         derived = read_signature(temporary)
         renamed = {} if _is_exported(torch, model) else _renamed_arguments(model, derived)
+        if _is_exported(torch, model):
+            _warn_of_what_is_fixed(derived, exported_here and dynamic is not None)
         if signature is None:
             signature = _with_names(derived, output_names, _dimension_names(derived, dimension_names, dynamic))
             _warn_of_open_inputs(signature, path)
         else:
-            signature = _completed(signature, derived)
+            signature = _completed(_as_read(signature, derived) if described else signature, derived)
         # Appended rather than given to torch as an extra file: it then lies at the end of the archive, where one
         # range request reads it together with the directory.
         embed_signature(temporary, _at_saved_names(signature, renamed))
         return read_signature(temporary)
+
+
+def _is_plain(torch: Any, model: Any) -> bool:
+    return isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule)
+
+
+def _example(positional: Sequence[Any] | None, keywords: AnyMapping[str, Any] | None) -> Example:
+    if positional is None and keywords is None:
+        raise ArtifactError(
+            where="example_inputs",
+            expected="the arguments of one call, by which to export a plain module",
+            got="none",
+            hint="Export it first, or pass example_inputs=(argument, …) of several rows.",
+        )
+    if not isinstance(positional, tuple | list | None):
+        raise one_tuple_expected(positional)
+    return Example(tuple(positional or ()), dict(keywords or {}))
+
+
+def _exported(
+    torch: Any, model: Any, path: str, example: Example, dynamic: str | None
+) -> tuple[Any, Sequence[Any], AnyMapping[str, Any]]:
+    exported, example = export(torch, model, path, example, dynamic)
+    return exported, example.positional, example.keywords
 
 
 def _is_exported(torch: Any, model: Any) -> bool:
@@ -84,9 +126,9 @@ def _writer(torch: Any, model: Any) -> Callable[[str], None]:
         return lambda path: torch.jit.save(model, path)
     raise ArtifactError(
         where="model",
-        expected="a torch.jit.ScriptModule or a torch.export.ExportedProgram",
+        expected="a torch.nn.Module, a torch.jit.ScriptModule or a torch.export.ExportedProgram",
         got=type(model).__name__,
-        hint="Export it first: torch.export.export(model, example_inputs), or torch.jit.script(model).",
+        hint="A plain torch.nn.Module is exported here, by its example_inputs.",
     )
 
 
@@ -112,7 +154,9 @@ def _refuse_unloadable_names(model: Any) -> None:
 def _warn_of_keyword_only(model: Any) -> None:
     names = [argument.name for argument in _arguments(model) if argument.kwarg_only]
     if names:
-        _warn(f"TorchScript files forget that {', '.join(names)} must be given by keyword; they become positional.")
+        warn_of_loss(
+            f"TorchScript files forget that {', '.join(names)} must be given by keyword; they become positional."
+        )
 
 
 def _renamed_arguments(model: Any, derived: Signature) -> dict[str, str]:
@@ -124,7 +168,7 @@ def _renamed_arguments(model: Any, derived: Signature) -> dict[str, str]:
     renamed = {old: new for old, new in zip(before, after, strict=True) if old != new}
     if renamed:
         pairs = ", ".join(f"{old} to {new}" for old, new in renamed.items())
-        _warn(
+        warn_of_loss(
             f"torch.jit.save renames arguments that collide with names of its own: {pairs}. Requests keep your names."
         )
     return renamed
@@ -132,15 +176,61 @@ def _renamed_arguments(model: Any, derived: Signature) -> dict[str, str]:
 
 def _warn_of_open_inputs(signature: Signature, path: str | os.PathLike[str]) -> None:
     for value in signature.inputs:
-        if isinstance(value.type, Mapping):
-            _warn(
+        if isinstance(value.type, Mapping) and not value.features:
+            warn_of_loss(
                 f"{os.fspath(path)} does not say which entries {value.name!r} ({value.type}) needs, so none of them "
                 "can be trimmed. Pass example_inputs or a signature."
             )
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, LossyExportWarning, stacklevel=4)
+def _warn_of_what_is_fixed(program: Signature, sizes: bool) -> None:
+    """What a program bakes in: arguments that are no tensors, and sizes that were to vary (`sizes`)."""
+    baked = [
+        f"{value.call_path} = {value.default.to_python()!r}"
+        for value in program.inputs
+        if value.default is not None and value.default.value is not None
+    ]
+    if baked:
+        warn_of_loss(f"torch.export bakes in arguments that are no tensors: {', '.join(baked)}. Others are refused.")
+    fixed = [
+        value.name
+        for value in program.inputs
+        if isinstance(value.type, Tensor) and value.type.shape and isinstance(value.type.shape[0], int)
+    ]
+    if sizes and fixed:
+        warn_of_loss(
+            f"The leading size of {', '.join(fixed)} is fixed to that of the example. Where it should vary, let the "
+            "example have several rows, and as many in every input."
+        )
+
+
+def _as_read(described: Signature, derived: Signature) -> Signature:
+    """The described signature with those entries of dicts that the compiled code reads, where the code settles that."""
+    read = {
+        value.call_path: [Leaf(value.call_path, (Key(feature.name),)).path for feature in value.features]
+        for value in derived.inputs
+        if value.features and value.learned.get("features") is not Learned.EXAMPLE
+    }
+    (overload,) = described.entry_point().overloads
+    unread = [it.call_path for it in overload.inputs if it.call_path not in read.get(_holder(it), (it.call_path,))]
+    if unread:
+        warn_of_loss(f"forward does not read {', '.join(unread)}: the signature leaves it out.")
+    inputs = [it for it in overload.inputs if it.call_path not in unread]
+    present = {it.call_path for it in inputs}
+    # Read in another branch than the one that the example took.
+    more = [path for paths in read.values() for path in paths if path not in present]
+    leaves = [Leaf(*parse_path(path)) for path in (*(it.call_path for it in inputs), *more)]
+    names = input_names(leaves)
+    inputs += [
+        Input(name=name, type=Tensor(), path=path) for name, path in zip(names[len(inputs) :], more, strict=True)
+    ]
+    return _with_default_entry_point(described, (replace(overload, inputs=tuple(inputs)),))
+
+
+def _holder(value: Input) -> str:
+    """The path of the dict that an entry lies in."""
+    root, steps = _split(value.call_path)
+    return format_path(root, steps[:-1])
 
 
 def _completed(signature: Signature, derived: Signature) -> Signature:

@@ -47,6 +47,8 @@ name = "pt2"
 MAX_PROGRAM_BYTES = 80 << 20
 """Of one program, and of all: text that is read, of which little is decoded."""
 MAX_PROGRAMS = 64
+MAX_CODE_BYTES = 8 << 20
+"""Of one compiled model's generated code; what is longer is not looked into."""
 COMPILED = "data/aotinductor/"
 
 
@@ -112,9 +114,8 @@ class _Found:
         from trimtab.artifacts.formats.pt2.compiled import compiled_overload
 
         found = None
-        if path is not None:
-            where = self._archive.place(path)
-            found = compiled_overload(self._read(path).decode("utf-8", "replace"), where)
+        if path is not None and len(code := self._read(path)) <= MAX_CODE_BYTES:
+            found = compiled_overload(code.decode("utf-8", "replace"), self._archive.place(path))
         if found is None:
             self.notes.append(f"the compiled model {entry_name} does not say what it takes")
             return

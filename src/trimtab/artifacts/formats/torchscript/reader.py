@@ -14,7 +14,7 @@ from trimtab.artifacts.formats.torchscript.code import ClassCode, Method, return
 from trimtab.artifacts.formats.torchscript.defaults import read_default
 from trimtab.artifacts.formats.torchscript.examples import Example, read_examples
 from trimtab.artifacts.formats.torchscript.types import CodeFiles, Part, admits_none
-from trimtab.artifacts.formats.torchscript.uses import MAX_BODY_CHARACTERS, Use, argument_uses, behind_hooks
+from trimtab.artifacts.formats.torchscript.uses import MAX_BODY_CHARACTERS, BodyReader, Use, behind_hooks
 from trimtab.errors import ArtifactError
 from trimtab.signature.model import (
     Constraints,
@@ -73,13 +73,14 @@ def _signature(archive: TorchArchive) -> Signature:
             expected="a module with a forward method",
             got=f"the class {root.name} without methods",
         )
+    uses = _uses(methods, bool(root.hooks))
     return Signature(
         entry_points=tuple(
             EntryPoint(
                 name=method.name,
                 overloads=(
                     Overload(
-                        inputs=_inputs(method, code, constants, examples.get(method.name, ()), bool(root.hooks)),
+                        inputs=_inputs(method, code, constants, examples.get(method.name, ()), uses[method.name]),
                         outputs=_outputs(method, code),
                     ),
                 ),
@@ -91,6 +92,18 @@ def _signature(archive: TorchArchive) -> Signature:
             format=name, producer=_producer(archive), learned=Learned.DERIVED, notes=_notes(methods, bool(root.hooks))
         ),
     )
+
+
+def _uses(methods: list[Method], hooked: bool) -> dict[str, dict[str, Use]]:
+    """What each method does with its arguments, by its name and theirs."""
+    reader = BodyReader()
+    uses = {
+        method.name: reader.uses(method.body, [(argument.name, argument.type) for argument in method.arguments])
+        for method in methods
+    }
+    if hooked and "forward" in uses:
+        uses["forward"] = behind_hooks(uses["forward"])
+    return uses
 
 
 def _notes(methods: list[Method], hooked: bool) -> tuple[str, ...]:
@@ -162,11 +175,8 @@ def _inputs(
     code: CodeFiles,
     constants: Callable[[int], Any],
     examples: tuple[Any, ...] | list[Any],
-    hooked: bool,
+    uses: dict[str, Use],
 ) -> tuple[Input, ...]:
-    uses = argument_uses(method.body, [(argument.name, argument.type) for argument in method.arguments])
-    if hooked and method.name == "forward":
-        uses = behind_hooks(uses)
     parts: list[tuple[Part, Literal | None, Example, Use]] = []
     for index, argument in enumerate(method.arguments):
         default = None if argument.default is None else read_default(argument.default, constants)

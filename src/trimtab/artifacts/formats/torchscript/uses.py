@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_BODY_CHARACTERS = 1 << 20
 """Of one method. The variables of a longer one are not looked for."""
 
-_MAX_WORK = 16 << 20
+_MAX_WORK = 8 << 20
 """Characters to go through for the arguments that are dicts and tuples; beyond, how their parts are used stays open."""
 
 
@@ -51,14 +51,28 @@ _UNKNOWN = Use(Live.UNKNOWN)
 _UNUSED = Use(Live.NO)
 
 
-def argument_uses(body: str, arguments: Sequence[tuple[str, str]]) -> dict[str, Use]:
-    """The use of each argument, given as its name and its type, by name."""
-    if len(body) > MAX_BODY_CHARACTERS:
-        return {name: _UNKNOWN for name, _ in arguments}
-    text = _Text(body)
-    structured = sum(type_.startswith((_DICT, *_TUPLES)) for _, type_ in arguments)
-    whole = structured * len(body) > _MAX_WORK
-    return {name: _use(text, name, "" if whole else type_) for name, type_ in arguments}
+class BodyReader:
+    """Reads the bodies of an archive's methods, within one budget for all of them."""
+
+    def __init__(self) -> None:
+        self._work_left = _MAX_WORK
+
+    def uses(self, body: str, arguments: Sequence[tuple[str, str]]) -> dict[str, Use]:
+        """The use of each argument, given as its name and its type, by name."""
+        if len(body) > MAX_BODY_CHARACTERS:
+            return {name: _UNKNOWN for name, _ in arguments}
+        text = _Text(body)
+        return {name: self._use(text, name, type_) for name, type_ in arguments}
+
+    def _use(self, text: _Text, name: str, type_: str) -> Use:
+        if not text.counts[name]:
+            return _UNUSED
+        if not type_.startswith((_DICT, *_TUPLES)) or self._work_left < len(text.body):
+            return Use(Live.YES)
+        self._work_left -= len(text.body)
+        if type_.startswith(_DICT):
+            return Use(Live.YES, keys=_keys(text, name))
+        return Use(Live.YES, elements=_elements(text, name))
 
 
 def behind_hooks(uses: dict[str, Use]) -> dict[str, Use]:
@@ -81,16 +95,6 @@ class _Text:
         self.body = body
         self.code = _STRING.sub('""', body)
         self.counts = Counter(_VARIABLE.findall(self.code))
-
-
-def _use(text: _Text, name: str, type_: str) -> Use:
-    if not text.counts[name]:
-        return _UNUSED
-    if type_.startswith(_DICT):
-        return Use(Live.YES, keys=_keys(text, name))
-    if type_.startswith(_TUPLES):
-        return Use(Live.YES, elements=_elements(text, name))
-    return Use(Live.YES)
 
 
 def _keys(text: _Text, name: str) -> tuple[str, ...] | None:
