@@ -59,7 +59,7 @@ def embed_signature(path: str | os.PathLike[str], signature: Signature, *, besid
     place = f"{name}: the signature to embed"
     check_document(document, place)
     try:
-        decode_document(document, place)
+        decode_document(document, place, just_encoded=True)
     except SignatureError as failure:
         raise as_artifact_error(failure, place) from None
     if not beside and _written_inside(name, format_, document):
@@ -105,4 +105,6 @@ def _completed(signature: Signature, format_: Format, source: ByteSource) -> Sig
         derived = format_.derive(source)
     except RefusedArtifactError:
         return signature  # the artifact says nothing itself
+    if signature == derived:
+        return signature
     return reconcile(signature, derived, source.name)
