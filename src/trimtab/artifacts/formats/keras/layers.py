@@ -26,7 +26,7 @@ from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError, RefusedArtifactError
 from trimtab.signature.model import Input, Learned, Live, Output, Overload, Presence
 from trimtab.signature.path import format_path
-from trimtab.signature.types import Ragged, Sparse, Tensor
+from trimtab.signature.types import Opaque, Ragged, Sparse, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,8 +40,8 @@ INPUT_LAYER = "InputLayer"
 
 _LONGEST_NOTE = 300
 _SAY_SO = (
-    "Save it with trimtab.keras.save(model, path, signature), make it a functional model, or export a SavedModel: "
-    "model.export(path). Or embed a signature: trimtab embed MODEL --signature FILE"
+    "Save it with trimtab.keras.save(model, path, example_inputs=…), or make it a functional model. "
+    "Or embed a signature: trimtab embed MODEL --signature FILE"
 )
 
 
@@ -131,7 +131,8 @@ def _sequential(config: dict[str, Any], where: str) -> Overload:
 def _as_built(build_config: Any, class_name: str, where: str) -> Overload:
     """A model of a class of its own: the shapes that it was built with, which are those of its first data.
 
-    `input_shape` is that of the first argument of its call; `shapes_dict` has one for each argument of its `build`.
+    `input_shape` is that of the first argument of its call; `shapes_dict` has one for each argument of its `build`. What
+    it returns is anything.
     """
     built = build_config if isinstance(build_config, dict) else {}
     place = f"{where}: build_config"
@@ -158,7 +159,8 @@ def _as_built(build_config: Any, class_name: str, where: str) -> Overload:
                 learned={"type": Learned.EXAMPLE},
             )
             for name, path, (_, _, shape) in zip(names, paths, found, strict=True)
-        )
+        ),
+        outputs=(Output(name="output_0", type=Opaque("any"), path=""),),
     )
 
 
