@@ -141,12 +141,11 @@ def _flatbuffer_end(source: ByteSource) -> int:
     head = source.head(_SHORTEST_HEADER)
     if head[8:12] != _EXTENDED:
         return source.size
-    length = int.from_bytes(head[12:16], "little")
     end = int.from_bytes(head[16:24], "little")
-    if length < _SHORTEST_HEADER - 8 or end > source.size:
+    if len(head) < _SHORTEST_HEADER or end > source.size:
         raise ArtifactError(
             where=f"{source.name}: extended header",
-            expected=f"a program of {end} bytes",
+            expected=f"a program of {max(end, _SHORTEST_HEADER)} bytes",
             got=f"a file of {source.size}",
             hint="The file is cut short. Copy it again from its origin.",
         )
