@@ -48,13 +48,14 @@ class Asked:
 
 
 class RangeServer:
-    """Files of a folder under `url`. `asked`: the requests; `sent`: the bytes of all bodies."""
+    """Files of a folder under `url`. asked: the requests. sent: the bytes of all bodies. latency: seconds, of each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.behavior: dict[str, Behavior] = {}
         self.asked: list[Asked] = []
         self.sent = 0
+        self.latency = 0.0
         self._http = _Http(("127.0.0.1", 0), _Handler)
         self._http.files = self
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
@@ -97,6 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         files = self.server.files
         name = unquote(urlsplit(self.path).path).lstrip("/")
         how = files.behavior.get(name, Behavior())
+        time.sleep(files.latency)
         files.asked.append(Asked(self.command, self.path, self.headers["Range"], self.headers["If-Match"]))
         path = files.folder / name
         wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers["Range"] or "")

@@ -61,13 +61,13 @@ def opened(
             yield find_format(artifact), artifact
         return
     path = os.fspath(artifact)
-    with _as_artifact_errors(_public(path)):
+    with _as_artifact_errors(public_path(path)):
         format_, source = open_artifact(path, anonymous=anonymous)
         with source:
             yield format_, source
 
 
-def _public(path: str) -> str:
+def public_path(path: str) -> str:
     """A path as it is, and a URL without password and query."""
     if "://" not in path:
         return path

@@ -20,7 +20,7 @@ TAIL_BYTES = 80 << 10
 HEAD_BYTES = 48 << 10
 """The request for the beginning: what torch writes first is the document given to `_extra_files`. Both: 128 KiB."""
 
-_SMALLEST_WINDOW = 64 << 10
+_SMALLEST_WINDOW = 16 << 10
 _LARGEST_WINDOW = 1 << 20
 
 
@@ -63,7 +63,7 @@ class RemoteObject(ByteSource):
         first = self._first()
         self.size = first.size
         self._version = first.version
-        self._last_end = -1
+        self._last_end = self.size + 1
         self._window_length = _SMALLEST_WINDOW
         self._keep(first)
 
@@ -115,7 +115,7 @@ class RemoteObject(ByteSource):
         """One request for a range and, where it is short, for what probably comes next."""
         if start >= end:
             return
-        straight_on = start == self._last_end
+        straight_on = 0 <= start - self._last_end <= self._window_length
         self._window_length = min(self._window_length * 2, _LARGEST_WINDOW) if straight_on else _SMALLEST_WINDOW
         ahead = HEAD_BYTES if start == 0 else self._window_length
         following = bisect_right(self._starts, start)
