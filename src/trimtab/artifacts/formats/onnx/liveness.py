@@ -37,7 +37,7 @@ _MAX_NAME = 64 << 10
 _GRAPH_INPUT, _GRAPH_OUTPUT = 11, 12
 _NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _DOMAIN, _OVERLOAD = 1, 4, 5, 7, 10, 13
 
-_WITHOUT_EFFECTS = frozenset((b"", b"ai.onnx", b"ai.onnx.ml", b"ai.onnx.preview", b"ai.onnx.preview.training"))
+_WITHOUT_EFFECTS = frozenset((b"", b"ai.onnx", b"ai.onnx.ml"))
 
 
 class Liveness:
