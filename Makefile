@@ -8,7 +8,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find src native -type f -not -n
 # xgboost comes from the test group, as xgboost-cpu: the extra brings gigabytes for GPUs.
 EXTRAS := torch,onnx,onnxruntime,arrow,serve,lz4,keras,sklearn,lightgbm,mlflow,remote
 
-.PHONY: demo test lint types docs bench native sanitize fuzz fuzz-saved-model clean
+.PHONY: demo test lint types docs bench native sanitize fuzz fuzz-saved-model fuzz-artifacts clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets.
@@ -37,7 +37,12 @@ SAVED_MODEL_FUZZ_RUNS ?= 1500
 fuzz-saved-model: $(VENV)/.test $(VENV)/.installed ## Put mutated SavedModels through everything that looks at one.
 	@$(BIN)/python tests/savedmodel/fuzz_saved_model.py --runs $(SAVED_MODEL_FUZZ_RUNS)
 
-fuzz: fuzz-saved-model
+ARTIFACT_FUZZ_RUNS ?= 2000
+
+fuzz-artifacts: $(VENV)/.test $(VENV)/.installed ## Fuzz the reader of every format, and every parser below them.
+	@$(BIN)/python tests/fuzz/fuzz_artifacts.py --runs $(ARTIFACT_FUZZ_RUNS)
+
+fuzz: fuzz-saved-model fuzz-artifacts
 
 native: $(VENV)/.test ## Build the native module into src/ for work on the sources (PYTHONPATH=src).
 

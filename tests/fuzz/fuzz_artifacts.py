@@ -13,7 +13,6 @@ import argparse
 import io
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -24,6 +23,9 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from trimtab.testing.damage import mutated
+from trimtab.testing.subject import Cost, measured
 
 try:
     import atheris
@@ -59,17 +61,17 @@ def bounded(run: Any, errors: tuple[type[Exception], ...], factor: int = 1) -> A
     signal.signal(signal.SIGVTALRM, hang)
 
     def one(data: bytes) -> None:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        costs: list[Cost] = []
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS * factor)
         try:
-            run(data)
+            with measured(costs):
+                run(data)
         except errors:
             pass
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        if grown > MIB << 10:
-            raise HungryError(f"{grown >> 10} MiB")
+        if costs[0].mebibytes > MIB:
+            raise HungryError(f"{costs[0].mebibytes} MiB")
 
     return one
 
@@ -103,7 +105,6 @@ def fuzz(name: str, runs: int, seed: int) -> None:
 
 def mutator() -> Any:
     """libFuzzer's own changes; of zip archives, mostly inside of an entry of an archive that stays sound."""
-    from trimtab.testing.damage import mutated
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
         dice = random.Random(seed)
@@ -132,8 +133,6 @@ def mutator() -> Any:
 def blindly(name: str, runs: int, seed: int) -> None:
     """The same without knowing what an input reaches."""
     from fuzz_targets import ERRORS, TARGETS, seeds
-
-    from trimtab.testing.damage import mutated
 
     run, begins = bounded(TARGETS[name], ERRORS), seeds(name)
     for number in range(runs):
