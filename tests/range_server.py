@@ -19,7 +19,8 @@ class Behavior:
     """How one path is answered. Without any of it: as RFC 9110 has it.
 
     refuse_suffix: the status for ranges from the end. e_tags: what to call the versions, an answer after the other.
-    range_shift: how far off the range is that the answer states. delay: seconds between chunks of the body.
+    range_shift: how far off the range is that the answer states. excess: bytes that it sends and does not state.
+    delay: seconds between chunks of the body.
     """
 
     no_ranges: bool = False
@@ -33,6 +34,7 @@ class Behavior:
     range_shift: int = 0
     no_content_range: bool = False
     cut: int = 0
+    excess: int = 0
     delay: float = 0.0
     password: str = ""
 
@@ -145,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         if how.no_length:
             self.close_connection = True
         else:
-            self.send_header("Content-Length", str(end - start))
+            self.send_header("Content-Length", str(end - start + how.excess))
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -160,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(chunk)
                 start += len(chunk)
                 time.sleep(how.delay)
+        for _ in range(how.excess >> 20):
+            self.server.files.sent += 1 << 20
+            self.wfile.write(bytes(1 << 20))
         if how.cut:
             self.close_connection = True
 

@@ -175,6 +175,7 @@ TROUBLES = [
     (Behavior(cut=1000), "an answer that was cut"),
     (Behavior(delay=0.05), "no answer within 2 s"),
     (Behavior(no_ranges=True, no_length=True), "an object without a length"),
+    (Behavior(excess=1 << 30), "more"),
     (Behavior(redirect="/object.bin"), "redirects without end"),
     (Behavior(password="user:secret"), "a refusal (401 TestCode)"),
 ]

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trimtab.errors import ArtifactError, missing_extra
 from trimtab.source.object_url import AZURE, GCS, HTTP, S3, ObjectUrl, parse_url, public_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Part(NamedTuple):
@@ -75,25 +78,13 @@ class ObjectClient:
     def whole(self, limit: int) -> Part:
         """All of an object, for servers that know no ranges. ArtifactError where it has more than `limit` bytes."""
         try:
-            result = self._obstore.get(self._store, self._key)
-            size = result.meta["size"]
-            if size > limit:
-                raise ArtifactError(
-                    "the server does not answer ranges of an object",
-                    where=self.name,
-                    expected=f"at most {limit} bytes, or a server that supports Range requests",
-                    got=f"{size} bytes",
-                    hint="Download the file and read the copy, or put it into an object store.",
-                )
-            data = bytes(result.bytes())
+            return _unhurried(lambda: self._whole(limit))
         except self._failures as failure:
             raise self._failure(failure) from None
-        return Part(0, data, len(data), _version(result.meta))
 
     def _get(self, options: dict[str, Any]) -> Part:
         try:
-            result = self._obstore.get(self._store, self._key, options=options)
-            data = bytes(result.bytes())
+            return _unhurried(lambda: self._part(options))
         except self._failures as failure:
             if (
                 isinstance(failure, self._obstore.exceptions.NotSupportedError)
@@ -102,12 +93,42 @@ class ObjectClient:
             ):
                 raise RangesUnsupportedError from None
             raise self._failure(failure) from None
+
+    def _part(self, options: dict[str, Any]) -> Part:
+        result = self._obstore.get(self._store, self._key, options=options)
         start, end = result.range
-        if len(data) != end - start:
+        return Part(start, self._content(result, end - start), result.meta["size"], _version(result.meta))
+
+    def _whole(self, limit: int) -> Part:
+        result = self._obstore.get(self._store, self._key)
+        size = result.meta["size"]
+        if size > limit:
             raise ArtifactError(
-                where=self.name, expected=f"{end - start} bytes", got=f"{len(data)}: the answer was cut"
+                "the server does not answer ranges of an object",
+                where=self.name,
+                expected=f"at most {limit} bytes, or a server that supports Range requests",
+                got=f"{size} bytes",
+                hint="Download the file and read the copy, or put it into an object store.",
             )
-        return Part(start, data, result.meta["size"], _version(result.meta))
+        return Part(0, self._content(result, size), size, _version(result.meta))
+
+    def _content(self, result: Any, length: int) -> bytes:
+        """The body of an answer, which is as long as the answer's head says, or refused."""
+        chunks, received = [], 0
+        for chunk in result.stream(min_chunk_size=_CHUNK):
+            received += len(chunk)
+            if received > length:
+                break
+            chunks.append(bytes(chunk))
+        if received != length:
+            raise ArtifactError(
+                "the server sent another number of bytes than it stated",
+                where=self.name,
+                expected=str(length),
+                got="more" if received > length else str(received),
+                hint="The server's ranges cannot be trusted: read a local copy.",
+            )
+        return b"".join(chunks)
 
     def _failure(self, failure: Exception) -> ArtifactError:
         """What went wrong, without a word of the server's or the library's own text."""
@@ -144,6 +165,30 @@ class ObjectClient:
             got=f"a failure that the client calls {type(failure).__name__}",
             hint="Is the address right, and does it lead to a file?",
         )
+
+
+_CHUNK = 64 << 10
+
+
+def _unhurried(call: Callable[[], Part]) -> Part:
+    """What a call of the library gives. It does not notice Ctrl-C while it waits, so another thread waits for it."""
+    from threading import Thread
+
+    given: list[Part] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            given.append(call())
+        except BaseException as failure:  # noqa: BLE001  # it is raised where the answer is waited for
+            failed.append(failure)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return given[0]
 
 
 def changed(name: str) -> ArtifactError:
