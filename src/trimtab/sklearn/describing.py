@@ -20,7 +20,7 @@ from trimtab.signature.model import (
 )
 from trimtab.signature.path import Key, format_path
 from trimtab.signature.types import Tensor
-from trimtab.sklearn.encoders import column_facts
+from trimtab.sklearn.encoders import column_facts, recording
 from trimtab.sklearn.tables import Table, table_of, with_example
 
 if TYPE_CHECKING:
@@ -95,12 +95,13 @@ def completed_inputs(inputs: tuple[Input, ...], estimator: Any, table: Table | N
 
 
 def _inputs(estimator: Any, table: Table | None) -> tuple[Input, ...]:
-    names = [str(each) for each in getattr(estimator, "feature_names_in_", ())]
+    recorded = recording(estimator)
+    names = [str(each) for each in getattr(recorded, "feature_names_in_", ())]
     if names:
         return tuple(
             Input(name=each, type=Tensor(None, (_ROWS,)), path=format_path(_X, (Key(each),))) for each in names
         )
-    width = getattr(estimator, "n_features_in_", None)
+    width = getattr(recorded, "n_features_in_", None)
     if width is not None:
         return (Input(name=_X, type=Tensor(None, (_ROWS, int(width)))),)
     if table is None:

@@ -18,7 +18,18 @@ class ColumnFacts(NamedTuple):
 
 def column_facts(estimator: Any) -> dict[str, ColumnFacts]:
     """What is known of the columns of a fitted estimator, by name; of the others, nothing is known."""
-    return _facts(estimator, _names(estimator), 0)
+    names = [str(each) for each in getattr(recording(estimator), "feature_names_in_", ())]
+    return _facts(estimator, names, 0)
+
+
+def recording(estimator: Any) -> Any:
+    """The estimator that records what is taken: of a pipeline that passes its input on at first, a later step."""
+    for _ in range(_MAX_NESTING):
+        steps = [step for _, step in getattr(estimator, "steps", ()) if step is not None and step != "passthrough"]
+        if hasattr(estimator, "n_features_in_") or not steps:
+            break
+        estimator = steps[0]
+    return estimator
 
 
 def _facts(estimator: Any, names: list[str], depth: int) -> dict[str, ColumnFacts]:
@@ -70,7 +81,3 @@ def _encoded(values: Any, closed: bool) -> ColumnFacts:
     items = values.tolist()
     gaps = any(map(is_missing, items))
     return ColumnFacts(plain_values(items) if closed else None, gaps)
-
-
-def _names(estimator: Any) -> list[str]:
-    return [str(each) for each in getattr(estimator, "feature_names_in_", ())]
