@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trimtab.source.bytes import ByteSource
 
-MAX_TABLES = 200_000
+MAX_TABLES = 150_000
 """How many tables one `FlatBuffer` visits in all, before it takes the file for a bomb."""
 
 MAX_ELEMENTS = 1_000_000

@@ -37,7 +37,7 @@ def read_text(source: ByteSource) -> Facts:
     information = {key: _text(model.model_info[key]) for key in KEYS if key in model.model_info}
     return Facts(
         tuple(_features(features)),
-        _dimension(model.scale_and_bias),
+        _dimension(bytes(model.scale_and_bias)),
         {key: text for key, text in information.items() if len(text) <= MAX_INFO_BYTES},
     )
 
@@ -65,14 +65,14 @@ class _Float(Struct):
     flat_feature_index: int = -1
     feature_id: str = ""
     has_nans: bool = False
-    borders: list[Raw] = field(default_factory=list)
+    borders: Raw = Raw()
 
 
 class _Categorical(Struct):
     feature_index: int = -1
     flat_feature_index: int = -1
     feature_id: str = ""
-    values: list[Raw] = field(default_factory=list)
+    values: Raw = Raw()
 
 
 class _Element(Struct):
@@ -92,7 +92,7 @@ class _Features(Struct):
 class _Model(Struct):
     features_info: _Features
     model_info: dict[str, Raw] = field(default_factory=dict)
-    scale_and_bias: Any = None
+    scale_and_bias: Raw = Raw()
 
 
 # Made once, when the module is imported: msgspec then evaluates the annotations above, and never while it reads a file.
@@ -115,10 +115,14 @@ def _decoded(source: ByteSource) -> _Model:
     if isinstance(known, _Model):
         return known
     text = _outline(source).text
-    check_json(text, source.name)
+    check_json(_NUMBERS.sub(b"[]", text), source.name)
     model: _Model = _decode(source, text, _MODEL)
     source.memo["catboost"] = model
     return model
+
+
+_NUMBERS = re.compile(rb'\[[^\[\]{}"]+\]')
+"""Lists of numbers: a feature may have hundreds of borders, of which none is decoded."""
 
 
 def _decode(source: ByteSource, text: bytes, decoder: Any) -> Any:
@@ -132,21 +136,25 @@ def _decode(source: ByteSource, text: bytes, decoder: Any) -> Any:
 
 def _features(features: _Features) -> Iterator[Feature]:
     for number in features.float_features:
-        live = Live.YES if number.borders else Live.NO
+        live = Live.YES if _is_filled(number.borders) else Live.NO
         yield Feature(number.flat_feature_index, "float", number.feature_id, live, nullable=number.has_nans)
     looked_up = {element.cat_feature_index for table in features.ctrs for element in table.elements}
     for category in features.categorical_features:
-        used = bool(category.values) or category.feature_index in looked_up
+        used = _is_filled(category.values) or category.feature_index in looked_up
         live = Live.YES if used else Live.UNKNOWN
         yield Feature(category.flat_feature_index, "categorical", category.feature_id, live)
 
 
-def _dimension(scale_and_bias: object) -> int | None:
+def _is_filled(numbers: Raw) -> bool:
+    """Whether a list has anything in it."""
+    return bool(bytes(numbers).strip(b"[] \t\r\n"))
+
+
+def _dimension(scale_and_bias: bytes) -> int | None:
     """How many biases there are; models before 0.25 wrote one for all dimensions."""
-    match scale_and_bias:
-        case [_, [*biases]]:
-            return len(biases) or 1
-    return None
+    if b"[" not in scale_and_bias[1:]:
+        return None
+    return scale_and_bias.count(b",", scale_and_bias.index(b"[", 1)) + 1
 
 
 def _text(value: Raw) -> bytes:

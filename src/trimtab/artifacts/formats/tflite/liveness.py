@@ -8,6 +8,7 @@ operators that lead nowhere, so that hardly an input is neither.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.signature.model import Live
@@ -51,9 +52,12 @@ class _Operator(NamedTuple):
 
 
 class _Graph(NamedTuple):
+    """A subgraph. used: the tensors that an operator reads, and the outputs."""
+
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     operators: tuple[_Operator, ...]
+    used: frozenset[int]
 
 
 class Flow:
@@ -76,11 +80,7 @@ class Flow:
             live = self._reaching(graph, frozenset(outputs), 0)
         except _TooLargeError:
             return [Live.UNKNOWN] * len(inputs)
-        read = {tensor for operator in graph.operators for tensor in operator.reads}
-        return [
-            Live.YES if tensor in live else Live.UNKNOWN if tensor in read or tensor in graph.outputs else Live.NO
-            for tensor in inputs
-        ]
+        return [Live.YES if tensor in live else Live.UNKNOWN if tensor in graph.used else Live.NO for tensor in inputs]
 
     def _reaching(self, graph: _Graph, wanted: frozenset[int], depth: int) -> set[int]:
         """The tensors that lead to those wanted, or into state, through the operators in whatever order they are."""
@@ -142,11 +142,10 @@ class Flow:
             self._operators_left -= table.count(_OPERATORS)
             if self._operators_left < 0:
                 raise _TooLargeError
-            known = self._graphs[index] = _Graph(
-                table.numbers(_GRAPH_INPUTS, INT32),
-                table.numbers(_GRAPH_OUTPUTS, INT32),
-                tuple(map(self._operator, table.tables(_OPERATORS))),
-            )
+            outputs = table.numbers(_GRAPH_OUTPUTS, INT32)
+            operators = tuple(map(self._operator, table.tables(_OPERATORS)))
+            used = frozenset(chain(outputs, *(operator.reads for operator in operators)))
+            known = self._graphs[index] = _Graph(table.numbers(_GRAPH_INPUTS, INT32), outputs, operators, used)
         return known
 
     def _operator(self, table: FlatTable) -> _Operator:

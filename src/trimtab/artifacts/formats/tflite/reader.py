@@ -22,7 +22,7 @@ from trimtab.source.appended import append_document, read_appended
 from trimtab.source.flatbuffer import FLOAT32, INT8, INT32, INT64, UINT32, FlatBuffer, FlatTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trimtab.source.bytes import ByteSource
 
@@ -138,19 +138,25 @@ class _Model:
     def _entry(
         self, key: str, index: int, inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]
     ) -> EntryPoint:
-        graph = self._graph(index)
         live = self._flow.liveness(index, [tensor for _, tensor in inputs], [tensor for _, tensor in outputs])
         overload = Overload(
             inputs=tuple(
-                Input(name=each, type=self._type(graph, each, tensor), live=used, doc=self._doc(index, graph, tensor))
-                for (each, tensor), used in zip(inputs, live, strict=True)
+                Input(name=value_name, type=type_, live=used, doc=doc)
+                for (value_name, type_, doc), used in zip(self._values(index, inputs), live, strict=True)
             ),
             outputs=tuple(
-                Output(name=each, type=self._type(graph, each, tensor), doc=self._doc(index, graph, tensor))
-                for each, tensor in outputs
+                Output(name=value_name, type=type_, doc=doc) for value_name, type_, doc in self._values(index, outputs)
             ),
         )
         return EntryPoint(name=key, overloads=(overload,))
+
+    def _values(self, graph_index: int, values: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Type, str]]:
+        """Name, type and description of each of a subgraph's tensors."""
+        graph = self._graph(graph_index)
+        for value_name, index in values:
+            tensor = graph.table_in(_TENSORS, index)
+            texts = (self._docs.get((graph_index, index)), _quantization(tensor))
+            yield value_name, self._type(tensor, value_name), "; ".join(filter(None, texts))
 
     def _graph(self, index: int) -> FlatTable:
         if index not in self._graphs:
@@ -174,7 +180,7 @@ class _Model:
         """The tensors of a subgraph's inputs or outputs, each under its own name where it has one to itself."""
         self._spend(graph.count(field))
         tensors = [index for index in graph.numbers(field, INT32) if index != _NO_TENSOR]
-        names = [self._tensor(graph, index).text(_TENSOR_NAME) for index in tensors]
+        names = [graph.table_in(_TENSORS, index).text(_TENSOR_NAME) for index in tensors]
         times = Counter(names)
         values: dict[str, int] = {}
         for position, (each, index) in enumerate(zip(names, tensors, strict=True)):
@@ -189,11 +195,7 @@ class _Model:
         if self._values_left < 0:
             check_count(MAX_VALUES + 1, MAX_VALUES, "inputs and outputs", self._source.name)
 
-    def _tensor(self, graph: FlatTable, index: int) -> FlatTable:
-        return graph.table_in(_TENSORS, index)
-
-    def _type(self, graph: FlatTable, value_name: str, index: int) -> Type:
-        tensor = self._tensor(graph, index)
+    def _type(self, tensor: FlatTable, value_name: str) -> Type:
         code = tensor.number(_TYPE, INT8)
         if code in _OPAQUE:
             return Opaque(_OPAQUE[code])
@@ -209,10 +211,6 @@ class _Model:
         if not sizes and not tensor.flag(_HAS_RANK) and self._ranks_are_stated():
             return Tensor(dtype)
         return Tensor(dtype, tuple(size if size >= 0 else None for size in sizes))
-
-    def _doc(self, graph_index: int, graph: FlatTable, index: int) -> str:
-        parts = (self._docs.get((graph_index, index)), _quantization(self._tensor(graph, index)))
-        return "; ".join(filter(None, parts))
 
     def _ranks_are_stated(self) -> bool:
         """Whether the converter marks tensors of a known rank; before 2023 it did not, and none has the mark."""
