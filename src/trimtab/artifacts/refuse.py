@@ -107,8 +107,9 @@ def _compressed(source: ByteSource, inflated: bytes) -> RefusedArtifactError:
 
 
 def _zip(source: ByteSource) -> ArtifactError:
-    names = list(ZipDirectory.open(source).entries)
-    inside = [name for name in names if looks_like_model(name, names)]
+    entries = ZipDirectory.open(source).entries
+    names = list(entries)
+    inside = [name for name in names if looks_like_model(name, entries)]
     if "MAR-INF/MANIFEST.json" in names:
         what = "this is an archive for TorchServe (.mar)"
     elif any(name.endswith(".dist-info/WHEEL") for name in names):

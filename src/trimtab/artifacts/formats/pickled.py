@@ -86,7 +86,7 @@ def _is_saved(archive: TorchArchive) -> bool:
 
 
 def _refusal(source: ByteSource, data: bytes, *, of_torch: bool) -> RefusedArtifactError:
-    names = [str(each) for each in pickled_names(data)]
+    names = [_shown(str(each)) for each in pickled_names(data)]
     foreign = [each for each in names if not _HARMLESS.fullmatch(each)]
     called = [each for each in foreign if _CALLED.fullmatch(each)]
     if called:
@@ -103,6 +103,14 @@ def _refusal(source: ByteSource, data: bytes, *, of_torch: bool) -> RefusedArtif
     else:
         what = "a pickle of plain values: unpickling may run code"
     return RefusedArtifactError(f"this is {what}", where=source.name, hint=_hint(source))
+
+
+def _shown(text: str) -> str:
+    """A name as it may stand in a message, for it is whatever the file says."""
+    return "".join(char if char.isprintable() else "?" for char in text[:_LONGEST_NAME])
+
+
+_LONGEST_NAME = 200
 
 
 def _root(names: Sequence[str]) -> str:

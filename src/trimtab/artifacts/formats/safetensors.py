@@ -37,7 +37,7 @@ def match(source: ByteSource) -> bool:
 
 def derive(source: ByteSource) -> NoReturn:
     """Refused, always: weights have no inputs and outputs."""
-    _header(source)
+    _header_length(source)
     raise no_signature(source, "a safetensors file")
 
 
@@ -51,11 +51,19 @@ def declared(source: ByteSource) -> bytes | None:
         metadata = msgspec.json.decode(header, type=_Header).metadata
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
         raise _malformed(source, failure) from None
-    return completed(only_one([metadata[key].encode() for key in KEYS if key in metadata], place))
+    found = [text.encode() for text in (metadata.long, metadata.short) if text is not None]
+    return completed(only_one(found, place))
+
+
+class _Metadata(msgspec.Struct):
+    """What is ours of the metadata; the rest of it never becomes an object."""
+
+    long: str | None = msgspec.field(name=KEYS[0], default=None)
+    short: str | None = msgspec.field(name=KEYS[1], default=None)
 
 
 class _Header(msgspec.Struct):
-    metadata: dict[str, str] = msgspec.field(name=_METADATA, default_factory=dict)
+    metadata: _Metadata = msgspec.field(name=_METADATA, default_factory=_Metadata)
 
 
 def embed(path: str, document: bytes) -> None:
@@ -86,6 +94,10 @@ def embed(path: str, document: bytes) -> None:
 
 
 def _header(source: ByteSource) -> bytes:
+    return source.read(_LENGTH_BYTES, _header_length(source))
+
+
+def _header_length(source: ByteSource) -> int:
     length = int.from_bytes(source.read(0, _LENGTH_BYTES), "little")
     if length > min(MAX_HEADER_BYTES, source.size - _LENGTH_BYTES):
         raise ArtifactError(
@@ -94,7 +106,7 @@ def _header(source: ByteSource) -> bytes:
             got=f"{source.size - _LENGTH_BYTES} bytes until the end",
             hint="Is the file complete? Compare its size with the original.",
         )
-    return source.read(_LENGTH_BYTES, length)
+    return length
 
 
 def _malformed(source: ByteSource, failure: Exception) -> ArtifactError:

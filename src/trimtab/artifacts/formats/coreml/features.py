@@ -81,14 +81,14 @@ class Features:
             case 8:
                 return self._array(kind.message(_STATE).message(1), name), "state"
         raise ArtifactError(
-            where=f"{self._where}: {name}", expected="a feature type of CoreML", got="none that is known"
+            where=f"{self._where}: {name[:80]!r}", expected="a feature type of CoreML", got="none that is known"
         )
 
     def _array(self, array: Message, name: str) -> Tensor:
         code = array.number(_DATA_TYPE)
         dtype = dtype_of("coreml", code)
         if dtype is None and code:
-            raise ArtifactError(where=f"{self._where}: {name}", expected="an array's data type", got=str(code))
+            raise ArtifactError(where=f"{self._where}: {name[:80]!r}", expected="an array's data type", got=str(code))
         return Tensor(dtype, self._shape(array, name))
 
     def _shape(self, array: Message, name: str) -> Shape | None:
@@ -104,9 +104,11 @@ class Features:
 
     def _one_of(self, shapes: list[list[int]], name: str) -> Shape | None:
         if len(shapes) > _MAX_SHAPES:
-            raise ArtifactError(where=f"{self._where}: {name}", expected=f"at most {_MAX_SHAPES} shapes", got="more")
+            raise ArtifactError(
+                where=f"{self._where}: {name[:80]!r}", expected=f"at most {_MAX_SHAPES} shapes", got="more"
+            )
         shown = " or ".join(map(str, shapes[:_SHOWN])) + (" or …" if len(shapes) > _SHOWN else "")
-        self._notes.append(f"{name!r} is of one of {len(shapes)} shapes: {shown}")
+        self._notes.append(f"{name[:80]!r} is of one of {len(shapes)} shapes: {shown}")
         if len(set(map(len, shapes))) > 1:
             return None
         return self._bounded([(min(sizes), max(sizes)) for sizes in zip(*shapes, strict=True)])
@@ -120,7 +122,7 @@ class Features:
     def _image(self, image: Message, name: str) -> tuple[Tensor, str]:
         colors = image.number(_COLORS)
         if colors not in _COLOR_SPACES:
-            raise ArtifactError(where=f"{self._where}: {name}", expected="a color space", got=str(colors))
+            raise ArtifactError(where=f"{self._where}: {name[:80]!r}", expected="a color space", got=str(colors))
         channels, dtype, color = _COLOR_SPACES[colors]
         sizes = image.message(_SIZES)
         bounds = image.message(_SIZE_RANGE)

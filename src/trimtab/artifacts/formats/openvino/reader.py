@@ -56,7 +56,7 @@ def derive(source: ByteSource) -> Signature:
         default_entry_point=ENTRY_POINT,
         provenance=Provenance(
             format=name,
-            producer=f"openvino {graph.runtime}".strip(),
+            producer=f"openvino {graph.runtime}" if graph.runtime else "",
             learned=Learned.DERIVED,
             notes=tuple(dict.fromkeys(notes)),
         ),
@@ -100,7 +100,7 @@ def _input(layer: Layer, graph: Graph, dimensions: BoundedDims, live: set[str], 
 
 
 def _place(layer: Layer, graph: Graph) -> str:
-    return f"{graph.where}: layer {layer.name!r}"
+    return f"{graph.where}: layer {layer.name[:80]!r}"
 
 
 _NAMED_BY_LAYER = 10
