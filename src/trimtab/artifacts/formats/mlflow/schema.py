@@ -71,7 +71,7 @@ def read_outputs(outputs: str | None, where: str) -> tuple[Output, ...]:
     check_count(len(values), MAX_VALUES, "outputs", where)
     leaves = [Leaf("", (Key(it.leaf.root), *it.leaf.steps)) if it.leaf.root else it.leaf for it in values]
     return tuple(
-        Output(name=name, type=value.type, path=None if value.leaf.root == name else leaf.path)
+        Output(name=name, type=value.type, path=None if value.leaf == Leaf(name) else leaf.path)
         for name, value, leaf in zip(output_names(leaves), values, leaves, strict=True)
     )
 
