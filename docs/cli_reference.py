@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import click
 
-from trimtab.cli.main import trimtab
+from trimtab.cli.commands import trimtab
 
 INTRODUCTION = """\
 # Command line

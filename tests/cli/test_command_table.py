@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from trimtab.cli.commands import trimtab
 from trimtab.cli.lazy import LazyGroup
-from trimtab.cli.main import main, trimtab
+from trimtab.cli.main import main
 
 
 def commands(group: click.Group, prefix: str = "trimtab") -> Iterator[tuple[str, click.Command, str | None]]:

@@ -35,4 +35,4 @@ def test_reading_an_artifact_imports_no_framework(corpus) -> None:
     for artifact in ("ts_multi_method.pt", "pt2_dynamic.pt2", "onnx_varied_types.onnx"):
         path = corpus / "formats" / artifact
         loaded = modules_after(f"from trimtab.cli.main import main; main(['inspect', {str(path)!r}, '--json'])")
-        assert not [name for name in [*HEAVY, "numpy", "google.protobuf"] if name in loaded]
+        assert not [name for name in [*HEAVY, "numpy", "google.protobuf", "click"] if name in loaded]

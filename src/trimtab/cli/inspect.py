@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.plain import as_printed
+
 if TYPE_CHECKING:
     from trimtab.source.bytes import ByteSource
 
@@ -66,12 +68,7 @@ def inspect(
         finally:
             if verbose:
                 click.echo(_cost(source), err=True)
-    if as_json:
-        from trimtab.signature.document import encode_document
-
-        click.echo(encode_document(signature, indent=2))
-    else:
-        click.echo(str(signature))
+    click.echo(as_printed(signature, as_json=as_json))
     return 0
 
 

@@ -1,0 +1,55 @@
+"""The `trimtab` command as click has it: its table of commands and its help."""
+
+from __future__ import annotations
+
+import click
+
+from trimtab.cli.lazy import LazyCommand, LazyGroup
+
+COMMANDS = {
+    "inspect": LazyCommand("trimtab.cli.inspect:inspect", "Read the signature of a model file, without its framework."),
+    "tour": LazyCommand("trimtab.cli.tour:tour", "Explain a TensorFlow SavedModel, from each entry point down."),
+    "embed": LazyCommand("trimtab.cli.embed:embed", "Write a signature document into a model file, in place."),
+    "edit": LazyCommand("trimtab.cli.edit:edit", "Add, rename, change or remove signatures of a SavedModel."),
+    "dispatch": LazyCommand(
+        "trimtab.cli.dispatch:dispatch", "Say which trace of a SavedModel's function TensorFlow would run for a call."
+    ),
+    "verify": LazyCommand(
+        "trimtab.cli.verify:verify", "Check that what a model declares of its inputs and outputs is true."
+    ),
+    "diff": LazyCommand("trimtab.cli.diff:diff", "Compare two signatures, and say who breaks by what changed."),
+    "rules": LazyCommand("trimtab.cli.rules:rules", "List the rules between versions of a model, or explain one."),
+    "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
+    "serve": LazyCommand("trimtab.cli.serve:serve", "Run a leaf (scores models) or a root (fetches, trims, fans out)."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 100 refused on purpose.",
+)
+@click.version_option(package_name="trimtab")
+def trimtab() -> None:
+    """Model signatures, read from the artifact, as the one source of truth of every serving tier.
+
+    Start with:  trimtab inspect model.onnx
+
+    Completion:  eval "$(_TRIMTAB_COMPLETE=bash_source trimtab)"  (or zsh_source, fish_source)
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code. Errors of ours are raised; those of usage are printed by click."""
+    try:
+        result = trimtab.main(args=arguments, prog_name="trimtab", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return 130
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    return result if isinstance(result, int) else 0
