@@ -98,19 +98,24 @@ def index_saved_model(source: ByteSource) -> SavedModelIndex:
 
 
 def looks_like_saved_model(source: ByteSource) -> bool:
-    """Whether the bytes begin as those of a SavedModel do: perhaps a version, then a MetaGraphDef."""
+    """Whether the bytes begin as those of a SavedModel do: perhaps a version, then a MetaGraphDef, and nothing else."""
     wire = Wire(source, max_fields=16)
+    found = False
     try:
         for field_ in wire.fields(0, source.size):
             if field_.number == 1 and field_.wire_type == VARINT:
                 continue
             if field_.number != 2 or field_.wire_type != BYTES:
                 return False
+            if found:
+                return True
             first = next(wire.fields(field_.start, field_.end), None)
-            return first is not None and first.number in (1, 2, 7) and first.wire_type == BYTES
+            if first is None or first.number not in (1, 2, 7) or first.wire_type != BYTES:
+                return False
+            found = True  # unless a field of another message comes next: CoreML's begin alike
     except ArtifactError:
-        return False
-    return False
+        return found
+    return found
 
 
 def _entry_key(data: bytes, start: int, end: int, where: str) -> str:
