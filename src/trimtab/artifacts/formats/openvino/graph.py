@@ -55,7 +55,7 @@ class Graph:
         self.ports: dict[str, list[str]] = {}
         self.edges: dict[str, list[tuple[str, str]]] = {}
         self.documents: list[str] = []
-        self._sections: list[str] = []
+        self._sections: set[str] = set()
         self._section = ""
         self._layer = ""
         self._end: Layer | None = None
@@ -70,10 +70,11 @@ class Graph:
         if depth == 1:
             self._open_net(tag, attributes)
         elif depth == _SECTION_DEPTH:
-            if tag in self._sections and tag in (_LAYERS, _EDGES, _RUNTIME):
+            if tag in self._sections:
                 self._parser.refuse(f"one section of {tag}", "two")
-            self._sections.append(tag)
             self._section = tag
+            if tag in (_LAYERS, _EDGES, _RUNTIME):
+                self._sections.add(tag)
         elif self._section == _LAYERS:
             self._in_layers(depth, tag, attributes)
         elif depth == _ITEM_DEPTH:
@@ -95,7 +96,7 @@ class Graph:
         elif self._section == _RUNTIME and tag in _DOCUMENT_TAGS and "value" in attributes:
             self.documents.append(attributes["value"])
         elif tag in _RUNTIME_VERSIONS or attributes.get("name") == "OpenVINO Runtime":
-            self.runtime = self.runtime or attributes.get("value", "")
+            self.runtime = self.runtime or attributes.get("value", "")[:_LONGEST_RUNTIME]
 
     def _in_layers(self, depth: int, tag: str, attributes: Attributes) -> None:
         if depth == _ITEM_DEPTH:
@@ -110,7 +111,7 @@ class Graph:
                 self.ports.setdefault(self._layer, []).append(port)
                 if names := attributes.get("names"):
                     self.names[self._layer, port] = names
-            if tag == "port" and self._end is not None:
+            if tag == "port" and self._end is not None and not self._end.port:
                 self._end.port = attributes
         elif self._end is not None:
             if depth == _DIM_DEPTH and tag == "dim":
@@ -152,6 +153,7 @@ _SECTION_DEPTH, _ITEM_DEPTH, _SIDE_DEPTH, _PORT_DEPTH, _DIM_DEPTH, _ATTRIBUTE_DE
 _DOCUMENT_TAGS = ("module_info", "module_info.json")
 _RUNTIME_VERSIONS = ("MO_version", "Runtime_version")
 _LONGEST_VERSION = 4
+_LONGEST_RUNTIME = 200
 _MAX_RANK = 64
 
 
