@@ -303,6 +303,16 @@ def test_notes_say_what_a_signature_cannot(tmp_path: Path) -> None:
     )
 
 
+def test_documentation_that_is_no_text_or_too_long_refuses_no_model(tmp_path: Path) -> None:
+    made = BUILDERS["plain"]()
+    made.graph.input[1].doc_string = "long" * 2000
+    path = saved(made, tmp_path)
+    mark = b"a mark in the file"
+    made.graph.input[0].doc_string = mark.decode()
+    path.write_bytes(made.SerializeToString().replace(mark, b"\xff" + mark[1:]))
+    assert [it.doc for it in read_signature(path).inputs] == ["\ufffd" + mark[1:].decode(), ""]
+
+
 # Exporters
 
 

@@ -142,10 +142,10 @@ def test_long_nodes_are_walked_without_their_weights() -> None:
     assert source.bytes_read < 1 << 16
 
 
-@pytest.mark.parametrize("limit", ["MAX_NODES", "MAX_NAMES", "MAX_BYTES"])
+@pytest.mark.parametrize("limit", ["MAX_NODES", "MAX_NAMES", "MAX_BYTES", "_MAX_FIELDS", "_MAX_DEPTH"])
 def test_of_a_graph_too_large_nothing_is_said(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, limit, 1)
-    signature = read(BUILDERS["dead_chain"]())
+    monkeypatch.setattr(liveness, limit, 0)
+    signature = read(BUILDERS["branches"]())
     assert {it.live for it in signature.inputs} == {Live.UNKNOWN}
     assert any("too large" in it for it in signature.provenance.notes)
 

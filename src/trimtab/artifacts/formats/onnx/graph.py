@@ -168,7 +168,7 @@ class _Graph:
         tensors = self._initializers
         if self._ir_version < _FIRST_IR_WITH_DEFAULTS or not tensors or not names.issuperset(tensors):
             return False
-        if all(at != _SPARSE and is_small(self._wire, self._tensor(at)) for at in tensors.values()):
+        if all(at == _SPARSE or is_small(self._wire, self._tensor(at)) for at in tensors.values()):
             return False
         self._note("every weight is listed as an input with a default; the values are not shown")
         return True
