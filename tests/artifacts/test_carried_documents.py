@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,17 @@ def test_damaged_safetensors_are_refused(case: str) -> None:
     assert safetensors_reader.match(source)
     with pytest.raises(ArtifactError, match=says):
         read_signature(source)
+
+
+def test_metadata_of_others_never_becomes_objects() -> None:
+    texts = ",".join(f'"key {index}":"value"' for index in range(200_000))
+    source = MemorySource(header(f'{{"__metadata__":{{{texts},"module_info":"{{}}"}}}}'))
+    tracemalloc.start()
+    try:
+        assert safetensors_reader.declared(source) == b"{}"
+        assert tracemalloc.get_traced_memory()[1] < 2 * source.size
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_text_is_not_taken_for_safetensors() -> None:
