@@ -168,6 +168,7 @@ def test_a_contradiction_is_a_finding_and_shows_both_sides(onnx: Path, capsys: p
     assert "error SIGNATURE_CONTRADICTED" in out
     assert "expected float32 [n] as in the graph, got int64 [...] in the document" in out
     found = json.loads(run(capsys, onnx, "--json")[1])
+    assert [each["rule"] for each in found["findings"]] == ["SIGNATURE_CONTRADICTED", "INPUT_UNUSED"]
     assert (found["format"], found["refused"], found["document"]) == ("onnx", True, f"{onnx}: module_info.json")
     assert run(capsys, onnx, "--ignore", "SIGNATURE_CONTRADICTED")[0] == 0
 

@@ -17,10 +17,25 @@ if TYPE_CHECKING:
     from trimtab.artifacts.embed import embed_signature
     from trimtab.artifacts.read import derive_signature, read_signature
     from trimtab.artifacts.registry import known_formats
+    from trimtab.artifacts.verifying import Verification, verify_artifact
 
-__all__ = ["derive_signature", "embed_signature", "known_formats", "read_signature"]
+__all__ = [
+    "Verification",
+    "derive_signature",
+    "embed_signature",
+    "known_formats",
+    "read_signature",
+    "verify_artifact",
+]
 
-_HOMES = {"derive_signature": "read", "embed_signature": "embed", "known_formats": "registry", "read_signature": "read"}
+_HOMES = {
+    "Verification": "verifying",
+    "derive_signature": "read",
+    "embed_signature": "embed",
+    "known_formats": "registry",
+    "read_signature": "read",
+    "verify_artifact": "verifying",
+}
 
 
 def __getattr__(name: str) -> Any:

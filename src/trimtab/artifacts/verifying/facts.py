@@ -51,17 +51,23 @@ class Facts(NamedTuple):
     contradictions: tuple[ContradictionError, ...]
     signature: Signature | None
 
-    def overloads(self) -> Iterator[tuple[str, Overload]]:
-        """Every way to call the model, each with its place."""
-        for entry_point in self.signature.entry_points if self.signature else ():
+    @property
+    def followed(self) -> Signature | None:
+        """The signature that has what following the graph gave: the graph's own where the document contradicts it."""
+        return self.derived if self.contradictions and self.derived is not None else self.signature
+
+    def overloads(self, signature: Signature | None = None) -> Iterator[tuple[str, Overload]]:
+        """Every way to call the model, or that of another signature of it, each with its place."""
+        signature = signature or self.signature
+        for entry_point in signature.entry_points if signature else ():
             several = len(entry_point.overloads) > 1
             for number, overload in enumerate(entry_point.overloads):
                 place = f"{self.place}: {entry_point.name}"
                 yield f"{place}, overload {overload.name or number}" if several else place, overload
 
-    def inputs(self) -> Iterator[tuple[str, Input]]:
+    def inputs(self, signature: Signature | None = None) -> Iterator[tuple[str, Input]]:
         """Every input of every overload, each with its place."""
-        for place, overload in self.overloads():
+        for place, overload in self.overloads(signature):
             for value in overload.inputs:
                 yield f"{place}: input {value.name!r}", value
 

@@ -25,7 +25,7 @@ def input_unused(facts: Facts) -> Iterator[Problem]:
     Who breaks: nobody; features are fetched, sent and converted for nothing.
     Instead: export the model without the input, under a new name where callers send it today.
     """
-    for place, value in facts.inputs():
+    for place, value in facts.inputs(facts.followed):
         if value.live is Live.NO:
             yield Problem(place, "no output depends on it")
 
