@@ -225,6 +225,7 @@ def test_every_feature_is_read_as_coremltools_has_it(data: st.DataObject) -> Non
     twice = Model_pb2.Model(description=Model_pb2.ModelDescription(metadata={"author": "a"})).SerializeToString()
     whole = Model_pb2.Model(description=Model_pb2.ModelDescription.FromString(parts)).SerializeToString()
     merged = rest.SerializeToString() + twice + whole
+    assert reader.match(MemorySource(merged))
     check_spec(reader.derive(MemorySource(merged)), Model_pb2.Model.FromString(merged).description)
 
 

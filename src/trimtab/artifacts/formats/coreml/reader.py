@@ -47,18 +47,18 @@ _MAX_TOP_FIELDS = 10_000
 def match(source: ByteSource) -> bool:
     """Whether the fields are a specification's version, a description and one kind of model; ONNX has other ones."""
     wire = Wire(source, max_fields=_MAX_TOP_FIELDS)
-    described = False
+    described = of_a_kind = False
     try:
         for field in wire.fields(0, source.size):
             if field.number == _DESCRIPTION and field.wire_type == BYTES:
                 described = True
             elif field.number >= _FIRST_KIND and field.wire_type == BYTES:
-                return described
+                of_a_kind = True
             elif field.number not in (_SPECIFICATION, _UPDATABLE) or field.wire_type != VARINT:
                 return False
     except ArtifactError:
-        return described and _is_description(wire)
-    return False
+        return described and (of_a_kind or _is_description(wire))
+    return described and of_a_kind
 
 
 def _is_description(wire: Wire) -> bool:
