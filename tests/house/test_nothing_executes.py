@@ -26,9 +26,7 @@ MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "sym
 READER_MODULES = {
     **dict.fromkeys(("zipfile", "tarfile"), "trimtab.source.zip"),
     **dict.fromkeys(("xml.etree", "xml.dom", "xml.sax", "lxml", "defusedxml"), "expat with DTDs refused"),
-    **dict.fromkeys(
-        ("mmap", "ctypes", "subprocess", "socket", "urllib.request", "http", "multiprocessing"), "ByteSource"
-    ),
+    **dict.fromkeys(("mmap", "ctypes", "subprocess", "socket", "urllib.request", "http"), "ByteSource"),
     **dict.fromkeys(("torch", "tensorflow", "onnx", "onnxruntime", "keras", "sklearn", "skops", "joblib"), "bytes"),
     **dict.fromkeys(("xgboost", "lightgbm", "catboost", "mlflow", "openvino", "coremltools", "executorch"), "bytes"),
 }
