@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.artifacts.formats.onnx.constants import MAX_ELEMENTS, is_small, small_tensor, tensor_name
-from trimtab.artifacts.formats.onnx.liveness import Liveness
+from trimtab.artifacts.formats.onnx.liveness import NODE, Liveness
 from trimtab.artifacts.formats.onnx.model import MAX_TEXT, message
-from trimtab.artifacts.formats.onnx.nodes import NODE, TooLargeError
+from trimtab.artifacts.formats.onnx.nodes import TooLargeError
 from trimtab.artifacts.formats.onnx.torch_export import RANGES_KEY, size_limits
 from trimtab.artifacts.formats.onnx.value_types import read_type
 from trimtab.artifacts.limits import MAX_VALUES, check_count
@@ -119,11 +119,7 @@ class _Graph:
         self._notes[text] = None
 
     def _read_parts(self, span: Span) -> None:
-        wanted = {
-            _INPUT: self._inputs,
-            _OUTPUT: self._outputs,
-            _METADATA: self._metadata,
-        }
+        wanted = {_INPUT: self._inputs, _OUTPUT: self._outputs, _METADATA: self._metadata}
         at, end = span
         while at < end:
             for field in self._wire.fields(at, end):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.artifacts.formats.onnx.model import message
-from trimtab.artifacts.formats.onnx.nodes import NODE, Node, NodeReader, TooLargeError
+from trimtab.artifacts.formats.onnx.nodes import Node, NodeReader, TooLargeError
 from trimtab.errors import ArtifactError
 from trimtab.source.wire import Wire
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trimtab.artifacts.formats.onnx.model import Span
     from trimtab.artifacts.formats.onnx.nodes import PlainNode
     from trimtab.source.bytes import ByteSource
+    from trimtab.source.wire import WireField
 
 MAX_NODES = 100_000
 MAX_NAMES = 500_000
@@ -31,10 +32,9 @@ MAX_BYTES = 128 << 20
 _MAX_FIELDS = 1_000_000
 _LONG_NODE = 4 << 10
 _MAX_DEPTH = 32
-_MAX_NAME = 64 << 10
 
-# GraphProto, FunctionProto, ValueInfoProto
-_GRAPH_INPUT, _GRAPH_OUTPUT = 11, 12
+# GraphProto, FunctionProto and ValueInfoProto
+NODE, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 11, 12
 _NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _DOMAIN, _OVERLOAD = 1, 4, 5, 7, 10, 13
 
 _WITHOUT_EFFECTS = frozenset((b"", b"ai.onnx", b"ai.onnx.ml"))
@@ -45,7 +45,8 @@ class Liveness:
 
     def __init__(self, source: ByteSource, functions: Iterable[Span]) -> None:
         self._nodes = _Nodes(source)
-        self._flow = _Flow(self._nodes, _Functions(self._nodes, functions))
+        self._functions = _Functions(self._nodes, functions)
+        self._flow = _Flow(self._nodes, self._functions)
 
     def add(self, start: int, end: int) -> int:
         """Take in the nodes that follow each other from offset `start` on in a graph that ends at `end`.
@@ -53,7 +54,8 @@ class Liveness:
         Gives the offset behind them. TooLargeError when there is too much: then no more can be said.
         """
         try:
-            return self._flow.add(start, end, 0)
+            self._functions.find()
+            return self._flow.add(start, end, NODE, 0)
         except ArtifactError:
             if self._nodes.wire.exhausted:
                 raise TooLargeError from None
@@ -75,9 +77,9 @@ class _Nodes:
         self._names_left = MAX_NAMES
         self._bytes_left = MAX_BYTES
 
-    def plain_nodes(self, start: int, end: int) -> tuple[list[PlainNode], int]:
+    def plain_nodes(self, start: int, end: int, number: int) -> tuple[list[PlainNode], int]:
         """`NodeReader.plain_nodes`."""
-        nodes, stop = self._reader.plain_nodes(start, end)
+        nodes, stop = self._reader.plain_nodes(start, end, number)
         self._count(len(nodes), sum([len(it[0]) + len(it[1]) for it in nodes]), stop - start)
         return nodes, stop
 
@@ -86,6 +88,19 @@ class _Nodes:
         node = self._reader.read(start, end)
         self._count(1, len(node.inputs) + len(node.outputs), min(end - start, _LONG_NODE))
         return node
+
+    def text(self, field: WireField) -> bytes:
+        """The name in a field."""
+        self._count(0, 1, field.end - field.start)
+        return self.wire.content(field, limit=MAX_BYTES)
+
+    def value_name(self, field: WireField) -> bytes:
+        """The name of the ValueInfoProto in a field."""
+        name = b""
+        for each in self.wire.fields(*message(self.wire, field)):
+            if each.number == _NAME:
+                name = self.text(each)
+        return name
 
     def _count(self, nodes: int, names: int, size: int) -> None:
         self._nodes_left -= nodes
@@ -111,27 +126,25 @@ class _Flow:
         """Whether any node may do more than write its outputs."""
         return bool(self._used_by_effects)
 
-    def add(self, start: int, end: int, depth: int, number: int = NODE) -> int:
+    def add(self, start: int, end: int, number: int, depth: int) -> int:
         """Take in the nodes that follow each other from `start` on, and give where they end.
 
-        end: of the message that they are in. number: of the field in it that holds them.
+        end: of the graph or function that they are in. number: of the field of it that holds them.
         """
         while start < end:
-            if number == NODE:
-                nodes, stop = self._nodes.plain_nodes(start, end)
-                for inputs, outputs, operator, domain, overload in nodes:
-                    if domain or self._functions.known:
-                        self._add_node(Node(inputs, outputs, operator, domain, overload, []), depth)
-                    else:
-                        self._add_use(inputs, outputs)
-                if stop > start:
-                    start = stop
-                    continue
-            field = next(self._nodes.wire.fields(start, end), None)
-            if field is None or field.number != number:
-                break
-            self._add_node(self._nodes.read(*message(self._nodes.wire, field)), depth)
-            start = field.end
+            nodes, stop = self._nodes.plain_nodes(start, end, number)
+            for inputs, outputs, operator, domain, overload in nodes:
+                if domain or self._functions.known:
+                    self._add_node(Node(inputs, outputs, operator, domain, overload, []), depth)
+                else:
+                    self._add_use(inputs, outputs)
+            if stop == start:
+                field = next(self._nodes.wire.fields(start, end))
+                if field.number != number:
+                    break
+                self._add_node(self._nodes.read(*message(self._nodes.wire, field)), depth)
+                stop = field.end
+            start = stop
         return start
 
     def _add_node(self, node: Node, depth: int) -> None:
@@ -183,15 +196,14 @@ class _Flow:
         """Take in a body. Its results are read by the node that it belongs to, which writes its parameters."""
         if depth > _MAX_DEPTH:
             raise TooLargeError
-        wire = self._nodes.wire
         for start, end in parts:
             at = start
-            while (at := self.add(at, end, depth)) < end:
-                field = next(wire.fields(at, end))
+            while (at := self.add(at, end, NODE, depth)) < end:
+                field = next(self._nodes.wire.fields(at, end))
                 if field.number == _GRAPH_OUTPUT:
-                    reads.append(_name(wire, message(wire, field)))
+                    reads.append(self._nodes.value_name(field))
                 elif field.number == _GRAPH_INPUT:
-                    writes.append(_name(wire, message(wire, field)))
+                    writes.append(self._nodes.value_name(field))
                 at = field.end
 
 
@@ -200,9 +212,14 @@ class _Functions:
 
     def __init__(self, nodes: _Nodes, spans: Iterable[Span]) -> None:
         self._nodes = nodes
+        self._unnamed = [*spans]
         self._spans: dict[_FunctionKey, Span | None] = {}
         self._uses: dict[_FunctionKey, _Use | None] = {}
-        for span in spans:
+
+    def find(self) -> None:
+        """Read their names, once, before any node is taken in."""
+        while self._unnamed:
+            span = self._unnamed.pop()
             key = self._key(span)
             self._spans[key] = None if key in self._spans else span
 
@@ -234,26 +251,26 @@ class _Functions:
         return use
 
     def _follow(self, span: Span, depth: int) -> _Use:
-        wire = self._nodes.wire
         flow = _Flow(self._nodes, self)
         arguments: list[bytes] = []
         results: list[bytes] = []
-        for field in wire.fields(*span):
-            if field.number == _FUNCTION_NODE:
-                flow.add(field.at, field.end, depth, _FUNCTION_NODE)
-            elif field.number in (_FUNCTION_INPUT, _FUNCTION_OUTPUT):
-                names = arguments if field.number == _FUNCTION_INPUT else results
-                names.append(wire.content(field, limit=_MAX_NAME))
+        at, end = span
+        while (at := flow.add(at, end, _FUNCTION_NODE, depth)) < end:
+            field = next(self._nodes.wire.fields(at, end))
+            if field.number == _FUNCTION_INPUT:
+                arguments.append(self._nodes.text(field))
+            elif field.number == _FUNCTION_OUTPUT:
+                results.append(self._nodes.text(field))
+            at = field.end
         reached = flow.reached(results)
         used = frozenset(position for position, name in enumerate(arguments) if name in reached)
         return _Use(len(arguments), used, flow.has_effects)
 
     def _key(self, span: Span) -> _FunctionKey:
-        wire = self._nodes.wire
         texts = {_NAME: b"", _DOMAIN: b"", _OVERLOAD: b""}
-        for field in wire.fields(*span):
+        for field in self._nodes.wire.fields(*span):
             if field.number in texts:
-                texts[field.number] = wire.content(field, limit=_MAX_NAME)
+                texts[field.number] = self._nodes.text(field)
         return _domain(texts[_DOMAIN]), texts[_NAME], texts[_OVERLOAD]
 
 
@@ -270,12 +287,3 @@ _FunctionKey = tuple[bytes, bytes, bytes]
 
 def _domain(name: bytes) -> bytes:
     return b"" if name == b"ai.onnx" else name
-
-
-def _name(wire: Wire, span: Span) -> bytes:
-    """The name of the ValueInfoProto at `span`."""
-    name = b""
-    for field in wire.fields(*span):
-        if field.number == _NAME:
-            name = wire.content(field, limit=_MAX_NAME)
-    return name

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from trimtab.artifacts.formats.onnx.model import Span
     from trimtab.source.wire import Wire
 
-# GraphProto, NodeProto and AttributeProto
-NODE = 1
+# NodeProto and AttributeProto
 _INPUT, _OUTPUT, _OPERATOR, _ATTRIBUTE, _DOMAIN, _OVERLOAD = 1, 2, 4, 5, 7, 8
 _SUBGRAPH, _SUBGRAPHS = 6, 11
 
-_NODE_TAG = NODE << 3 | BYTES
 _INPUT_TAG, _OUTPUT_TAG, _OPERATOR_TAG, _ATTRIBUTE_TAG, _DOMAIN_TAG, _OVERLOAD_TAG = (
     number << 3 | BYTES for number in (_INPUT, _OUTPUT, _OPERATOR, _ATTRIBUTE, _DOMAIN, _OVERLOAD)
 )
@@ -67,15 +65,16 @@ class NodeReader:
         self._without_subgraph: set[bytes] = set()
         self._ahead = _LEAST_AHEAD
 
-    def plain_nodes(self, start: int, end: int) -> tuple[list[PlainNode], int]:
-        """Nodes that follow each other in a graph from offset `start`, and where that ends.
+    def plain_nodes(self, start: int, end: int, number: int) -> tuple[list[PlainNode], int]:
+        """Nodes that follow each other from offset `start`, and where that ends.
 
-        Those that lie in the next few kilobytes, are written as protobuf writes them and hold no subgraph. The stretch
-        that is read grows while it is full of such nodes, and shrinks again where weights lie between them.
+        end: of the graph or function. number: of its field that holds nodes. Found are those that lie in the next few
+        kilobytes, are written as protobuf writes them and hold no subgraph. The stretch that is read grows while it is
+        full of such nodes, and shrinks again where weights lie between them.
         """
         base, window = self._wire.source.window(start, min(self._ahead, end - start))
         stop = min(len(window), end - base)
-        nodes, whole = self._plain_nodes(window, base, start - base, stop)
+        nodes, whole = self._plain_nodes(window, base, start - base, stop, number << 3 | BYTES)
         half_used = 2 * (whole + base - start) > self._ahead
         self._ahead = min(2 * self._ahead, _MOST_AHEAD) if half_used else _LEAST_AHEAD
         return nodes, base + whole
@@ -111,13 +110,13 @@ class NodeReader:
         if single:
             yield single
 
-    def _plain_nodes(self, data: bytes, base: int, at: int, end: int) -> tuple[list[PlainNode], int]:
+    def _plain_nodes(self, data: bytes, base: int, at: int, end: int, node_tag: int) -> tuple[list[PlainNode], int]:
         """`plain_nodes` in `data[at:end]`, of a window at `base`: tags of one byte, lengths of one or two."""
         nodes: list[PlainNode] = []
         known = self._without_subgraph
         whole = at
         try:
-            while at < end and data[at] == _NODE_TAG:
+            while at < end and data[at] == node_tag:
                 length, at = data[at + 1], at + 2
                 if length >= 0x80:
                     length, at = length & 0x7F | data[at] << 7, at + 1
