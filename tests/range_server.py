@@ -91,6 +91,7 @@ class _Http(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a header and a short body are two writes, 40 ms apart otherwise
     server: _Http
 
     def do_HEAD(self) -> None:

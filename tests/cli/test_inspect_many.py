@@ -176,6 +176,20 @@ def test_names_cannot_act_on_the_terminal(models: Path, capsys: pytest.CaptureFi
     assert "\x1b" not in out
 
 
+def test_names_need_not_be_text(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (b"\xff.pt", b"\xfe.joblib"):
+        shutil.copy(
+            models / "b" / TORCHSCRIPT if name.endswith(b".pt") else models / "c" / PICKLE,
+            os.fsencode(models / "b") + b"/" + name,
+        )
+    _, out, _ = run(capsys, models / "b", "--json")
+    assert [os.fsencode(str(each["path"])).rpartition(b"/")[2] for each in lines(out)][1:] == [
+        b"\xfe.joblib",
+        b"\xff.pt",
+    ]
+    assert "\\udcff.pt" in run(capsys, models / "b")[1]
+
+
 def test_verbose_says_what_it_cost(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = models / "b" / TORCHSCRIPT
     code, _, err = run(capsys, path, "-v")

@@ -173,11 +173,19 @@ def _in_processes(candidates: Sequence[Candidate], jobs: int, reading: Reading) 
                 done = running[0][1].result()
                 running.popleft()
                 yield from done
+        except OSError as failure:
+            raise _no_processes(jobs, str(failure.strerror)) from None
         except BrokenProcessPool:
+            if not running:
+                raise _no_processes(jobs, "processes that end at once") from None
             # A process was killed, most likely for its memory. Whose fault it was shows when each is read alone.
             yield from _one_by_one([candidate for batch, _ in running for candidate in batch], reading)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _no_processes(jobs: int, got: str) -> TrimtabError:
+    return TrimtabError("no processes can be started", expected=f"{jobs} of them", got=got, hint="Try --jobs 1.")
 
 
 def _one_by_one(candidates: Sequence[Candidate], reading: Reading) -> Iterator[Surveyed]:

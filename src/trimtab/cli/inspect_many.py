@@ -51,10 +51,16 @@ def inspect_many(targets: Sequence[str], *, jobs: int | None, reading: Reading, 
 
 def _line(each: Surveyed) -> str:
     """One JSON object: the path, and beside it the keys of the signature document, or the error."""
-    path = json.dumps(each.path, ensure_ascii=False)
+    path = _as_json(each.path)
     if each.error is not None:
-        return f'{{"path": {path}, "error": {json.dumps(each.error, ensure_ascii=False)}}}'
+        return f'{{"path": {path}, "error": {_as_json(each.error)}}}'
     return f'{{"path": {path}, {each.document.decode()[1:]}'
+
+
+def _as_json(value: str | dict[str, str]) -> str:
+    """JSON, with escapes only where a path is of bytes that are no text."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
 
 
 _HEADER = ("path", "format", "inputs", "outputs", "digest", "learned", "")
