@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import tarfile
+import warnings
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -24,6 +25,7 @@ from trimtab.artifacts.formats import pickled
 from trimtab.artifacts.sidecar import sidecar_path
 from trimtab.errors import ArtifactError, RefusedArtifactError
 from trimtab.source.bytes import LocalFile, MemorySource
+from trimtab.source.pickle import pickled_names
 
 NAMES = '{"input_names": ["user_age"], "output_names": ["score"]}'
 
@@ -51,7 +53,7 @@ def dumped(value: Any, **options: Any) -> bytes:
 
 def packaged() -> bytes:
     file = io.BytesIO()
-    with torch.package.PackageExporter(file) as package:
+    with warnings.catch_warnings(action="ignore"), torch.package.PackageExporter(file) as package:
         package.extern("**")
         package.save_pickle("model", "model.pkl", torch.nn.Linear(2, 2))
     return file.getvalue()
@@ -151,6 +153,32 @@ def test_kinds_that_are_known_and_not_read_take_a_document_beside(kind: str, tmp
     assert "trimtab embed" in refusal.value.hint
     assert embed_signature(path, read_signature(names)) == sidecar_path(str(path))
     assert read_signature(path).provenance.format == kind
+
+
+class Recorder(pickle.Unpickler):
+    """Python's own machine, which loads what this test made and writes down what it imports."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), fix_imports=False)
+        self.names: dict[str, None] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.names[f"{module}.{name}"] = None
+        renamed = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module)
+        return super().find_class(renamed, name)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize(
+    "value",
+    [fitted(), [fitted(), np.arange(3), np.float64(1)], {"a": OrderedDict(b={1, 2}), "c": Path("x")}, LINEAR],
+    ids=["estimator", "list", "containers", "module"],
+)
+def test_names_are_those_that_unpickling_imports(value: Any, protocol: int) -> None:
+    data = pickle.dumps(value, protocol)
+    recorder = Recorder(data)
+    recorder.load()
+    assert [str(each) for each in pickled_names(data)] == list(recorder.names)
 
 
 # Archives and folders with models in them

@@ -63,21 +63,62 @@ def pickled_names(data: bytes, limit: int | None = None) -> list[Global]:
     Stops without complaint at the first byte that it does not understand.
     """
     names: dict[Global, None] = {}
-    texts: list[str] = []
+    pushed = _Texts()
     try:
         for _, opcode, argument in _opcodes(data, ""):
             if opcode in (_GLOBAL, _INST):
                 names[Global(*_two_lines(argument))] = None
-            elif opcode == _STACK_GLOBAL and len(texts) >= 2:
-                names[Global(texts[-2], texts[-1])] = None
-            elif opcode in _TEXTS:
-                texts = [*texts[-1:], argument.decode("utf-8", "replace")]
+            elif opcode == _STACK_GLOBAL and len(pushed.last) >= _TWO:
+                names[Global(*pushed.last)] = None
+            pushed.follow(opcode, argument)
             if len(names) == limit:
                 break
     except ArtifactError:
         pass
     return list(names)
 
+
+class _Texts:
+    """The texts that a pickle pushed last, new ones and remembered ones: two of them name what STACK_GLOBAL imports."""
+
+    def __init__(self) -> None:
+        self.last: list[str] = []
+        self._top: str | None = None
+        self._memo: dict[int, str] = {}
+        self._remembered = 0
+
+    def follow(self, opcode: int, argument: bytes) -> None:
+        """Take in an instruction."""
+        if opcode in _TEXTS:
+            self._push(argument.decode("utf-8", "replace"))
+        elif opcode in _GETS:
+            self._push(self._memo.get(_index(argument, opcode)))
+        elif opcode in _PUTS:
+            index = self._remembered if opcode == _MEMOIZE else _index(argument, opcode)
+            if self._top is not None:
+                self._memo[index] = self._top
+            self._remembered += 1
+        else:
+            self._top = None
+
+    def _push(self, text: str | None) -> None:
+        self._top = text
+        if text is not None:
+            self.last = [*self.last[-1:], text]
+
+
+def _index(argument: bytes, opcode: int) -> int:
+    if opcode in b"gp":  # as a line of text
+        text = argument.strip()
+        return int(text) if text.isdigit() and len(text) < _LONGEST_INDEX else -1
+    return int.from_bytes(argument, "little")
+
+
+_TWO = 2
+_LONGEST_INDEX = 10
+_MEMOIZE = 0x94
+_GETS = b"ghj"
+_PUTS = b"pqr\x94"
 
 # What follows each opcode: a number of fixed bytes, a length prefix (negative: that many bytes of length, unsigned but
 # for the four-byte ones of protocol 1), or lines of text.
