@@ -156,8 +156,9 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
     yield text[start:], len(text)
 
 
-# Possessive: the matcher would keep a state for each character, to go back to.
-_STRUCTURE = re.compile(r'"(?:[^"\\\n]++|\\.)*+"|[(){}\[\],]')
+# Possessive: the matcher would keep a state for each character, to go back to. A string that never ends matches, too:
+# it would be gone through again from each quote in it.
+_STRUCTURE = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?|[(){}\[\],]')
 
 
 def returned_keys(body: str) -> list[str] | None:

@@ -67,7 +67,7 @@ class BodyReader:
     def _use(self, text: _Text, name: str, type_: str) -> Use:
         if not text.counts[name]:
             return _UNUSED
-        if not type_.startswith((_DICT, *_TUPLES)) or self._work_left < len(text.body):
+        if not type_.startswith((_DICT, *_TUPLES)) or not text.plain or self._work_left < len(text.body):
             return Use(Live.YES)
         self._work_left -= len(text.body)
         if type_.startswith(_DICT):
@@ -83,17 +83,24 @@ def behind_hooks(uses: dict[str, Use]) -> dict[str, Use]:
 _DICT = "Dict[str, "
 _TUPLES = ("Tuple[", "__torch__.")
 
-# Possessive: the matcher would keep a state for each character, to go back to.
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# Possessive: the matcher would keep a state for each character, to go back to. A string that never ends matches, too:
+# it would be gone through again from each quote in it.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _VARIABLE = re.compile(r"(?<![\w.])[^\W\d]\w*+")
 
 
 class _Text:
-    """A body: as it is, with all strings emptied, and how often each variable occurs."""
+    """A body: as it is, with all strings emptied, and how often each variable occurs.
+
+    plain: whether it is text as torch prints it. torch reads more: where there are other quotes, or remarks, everything
+    that looks like a variable counts as one.
+    """
 
     def __init__(self, body: str) -> None:
         self.body = body
-        self.code = _STRING.sub('""', body)
+        code = _STRING.sub('""', body)
+        self.plain = not ('"""' in body or "'" in code or "#" in code or code.endswith('""'))
+        self.code = code if self.plain else body
         self.counts = Counter(_VARIABLE.findall(self.code))
 
 
