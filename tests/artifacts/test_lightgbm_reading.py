@@ -98,8 +98,12 @@ def test_inputs_are_the_features_and_the_output_what_predict_gives(kind: str, tm
     assert signature.provenance.format == "lightgbm"
 
 
+NAMES = st.text(st.characters(exclude_characters='",:[]{}', exclude_categories=["Cs"]), min_size=1, max_size=8)
+"""Without what lightgbm refuses always, so that most draws count."""
+
+
 @settings(max_examples=40)
-@given(st.lists(st.text(max_size=8), min_size=4, max_size=4, unique=True))
+@given(st.lists(NAMES, min_size=4, max_size=4, unique=True))
 def test_names_are_those_that_lightgbm_loads(names: list[str]) -> None:
     try:
         text = train({}, rounds=1, feature_name=names).model_to_string()

@@ -24,6 +24,9 @@ Path = tuple[str, ...]
 MAX_HEAD_BYTES = 64 << 20
 MAX_TAIL_BYTES = 16 << 20
 MAX_DEPTH = 64
+MAX_TOKENS = 600_000
+"""Strings and brackets on either side of the bulk. Numbers cost nothing."""
+
 _FIRST_WINDOW = 64 << 10
 
 
@@ -72,7 +75,9 @@ class _Head(NamedTuple):
     closing: bytes
 
 
-_TOKEN = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*+:)?|([{\[])|([}\]])|(")', re.DOTALL)
+_TOKEN = re.compile(rb'[^"{}\[\]]*+(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*+:)?|([{\[])|([}\]])|(")|\Z)', re.DOTALL)
+"""Whatever is neither a string nor a bracket is passed over in one stride; so are numbers, most of a model's text."""
+
 _CLOSING = {b"{": b"}", b"[": b"]"}
 
 
@@ -102,8 +107,10 @@ def _scan(
     opened: dict[int, int] = {}  # where the containers began whose span is wanted, by depth
     spans: dict[Path, tuple[int, int]] = {}
     cuts: list[tuple[int, int]] = []
-    for token in _TOKEN.finditer(data):
+    for count, token in enumerate(_TOKEN.finditer(data)):
         kind = token.lastindex
+        if count == MAX_TOKENS:
+            raise _too_many(source)
         if kind == 2 or (kind == 1 and token.end() < len(data)):
             key = token[1][1:-1].decode("utf-8", "replace") if kind == 2 else ""
         elif kind == 3:
@@ -112,7 +119,7 @@ def _scan(
             key = ""
             if len(path) > MAX_DEPTH:
                 raise ArtifactError(
-                    where=f"{source.name} at offset {token.start()}",
+                    where=f"{source.name} at offset {token.end()}",
                     expected=f"JSON nested at most {MAX_DEPTH} deep",
                     got="deeper nesting",
                 )
@@ -120,7 +127,7 @@ def _scan(
             if here in bulk and token[3] == b"[":
                 return _Head(_without(data[: token.end()], cuts), spans, token.end(), bytes(closing))
             if here in left_out or here in located:
-                opened[len(path)] = token.start()
+                opened[len(path)] = token.start(3)
         elif kind == 4 and path:
             here = tuple(path[1:])
             start = opened.pop(len(path), None)
@@ -135,10 +142,10 @@ def _scan(
                 return _Head(_without(data[: token.end()], cuts), spans, token.end(), b"")
         elif kind == 4:
             raise ArtifactError(
-                where=f"{source.name} at offset {token.start()}", expected="a JSON object", got=repr(token[4].decode())
+                where=f"{source.name} at offset {token.end()}", expected="a JSON object", got=repr(token[4].decode())
             )
         else:
-            return None  # a string that goes on behind this prefix
+            return None  # the end of this prefix, or a string that goes on behind it
     return None
 
 
@@ -166,7 +173,7 @@ def _read_tail(source: ByteSource, head: _Head, needed: list[bytes]) -> bytes:
     length = min(_FIRST_WINDOW, rest)
     while True:
         tail = source.read(source.size - length, length)
-        open_ = _open_brackets(tail)
+        open_ = _open_brackets(source, tail)
         depth = len(head.closing)
         fitting = open_ is not None and bytes(tail[at] for at in open_[:depth]) == head.closing
         if open_ is not None and fitting and (length < rest or len(open_) == depth):
@@ -184,20 +191,24 @@ def _read_tail(source: ByteSource, head: _Head, needed: list[bytes]) -> bytes:
         length = min(length * 8, rest, MAX_TAIL_BYTES)
 
 
-_REVERSED_TOKEN = re.compile(rb'"[^"]*+(?:"(?=\\(?:\\\\)*+(?!\\))[^"]*+)*+"|([}\]])|([{\[])|(")')
+_REVERSED_TOKEN = re.compile(
+    rb'[^"{}\[\]]*+(?:"[^"]*+(?:"(?=\\(?:\\\\)*+(?!\\))[^"]*+)*+"|([}\]])|([{\[])|(")|\Z)',
+)
 """Of the text read backwards: a quote is a part of its string where an odd number of backslashes stands before it."""
 
 _OPENING = {ord("}"): b"{", ord("]"): b"["}
 
 
-def _open_brackets(tail: bytes) -> list[int] | None:
+def _open_brackets(source: ByteSource, tail: bytes) -> list[int] | None:
     """Where the closing brackets lie whose opening ones come before this text, outermost first; None of other text.
 
     What follows the bulk and is as large as the window is taken for the bulk: who needs more of it says so.
     """
     open_: list[int] = []
-    for token in _REVERSED_TOKEN.finditer(tail[::-1]):
+    for count, token in enumerate(_REVERSED_TOKEN.finditer(tail[::-1])):
         kind = token.lastindex
+        if count == MAX_TOKENS:
+            raise _too_many(source)
         if kind == 1:
             open_.append(len(tail) - token.end())
         elif kind == 2:
@@ -206,3 +217,12 @@ def _open_brackets(tail: bytes) -> list[int] | None:
         elif kind == 3:
             break  # a string that begins before this text
     return open_
+
+
+def _too_many(source: ByteSource) -> ArtifactError:
+    return ArtifactError(
+        where=source.name,
+        expected=f"at most {MAX_TOKENS} strings and brackets around the bulk",
+        got="more",
+        hint="The file is damaged, or made to exhaust whoever reads it.",
+    )

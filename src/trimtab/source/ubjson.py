@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 300_000
 MAX_STRING_BYTES = 64 << 20
-MAX_ITEMS = 4_000_000
+MAX_ITEMS = 2_000_000
 MAX_DEPTH = 64
 
 _INTEGERS = {
@@ -36,7 +36,7 @@ class UbjsonWalk:
     position: the offset of that value. Every method takes exactly what it says and moves on; `members` and `elements`
     expect that each value is taken (or skipped) before the next is asked for.
     ArtifactError for what is cut short, not UBJSON, nested deeper than 64, or longer than the budget of `max_steps`
-    values, 64 MiB in one string and 4 million numbers.
+    values, 64 MiB in one string and 2 million numbers.
     """
 
     def __init__(self, source: ByteSource, position: int = 0, max_steps: int = MAX_STEPS) -> None:

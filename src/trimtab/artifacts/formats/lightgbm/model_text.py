@@ -21,6 +21,7 @@ USAGE_BELOW = 8 << 20
 MAX_HEADER_BYTES = 64 << 20
 MAX_FOOTER_BYTES = 16 << 20
 _FIRST_WINDOW = 64 << 10
+_MAX_LINES = 10_000
 
 _HEADER_ENDS = (b"\ntree_sizes=", b"\nTree=", b"\nend of trees")
 """What the line behind the header may begin with."""
@@ -46,6 +47,7 @@ def read_header(source: ByteSource) -> Header:
     if isinstance(known, Header):
         return known
     data, end = _header_bytes(source)
+    check_count(data.count(b"\n", 0, end), _MAX_LINES, "lines", f"{source.name}: header")
     values: dict[str, bytes] = {}
     lines: dict[str, tuple[int, int]] = {}
     start = 0
@@ -109,6 +111,7 @@ def read_footer(source: ByteSource, header: Header) -> Footer:
     start = data.rfind(b"\nparameters:\n")
     stop = data.find(b"\nend of parameters", start)
     if 0 <= start < stop:
+        check_count(data.count(b"\n", start, stop), _MAX_LINES, "lines", f"{source.name}: parameters")
         for line in data[start:stop].splitlines():
             key, _, value = line.strip(b"[]").partition(b":")
             parameters[key.decode("utf-8", "replace")] = value.strip().decode("utf-8", "replace")
@@ -132,7 +135,7 @@ def _footer_bytes(source: ByteSource, header: Header) -> bytes:
 
 def _pandas_categorical(source: ByteSource, footer: bytes) -> list[list[Any]] | None:
     """The last line, or the one before it, if it is the one that LightGBM's Python package reads."""
-    line = next((line for line in footer.rstrip().split(b"\n")[:-3:-1] if line.startswith(_PANDAS)), None)
+    line = next((line for line in footer.rstrip().rsplit(b"\n", 2)[:0:-1] if line.startswith(_PANDAS)), None)
     if line is None:
         return None
     where = f"{source.name}: pandas_categorical"

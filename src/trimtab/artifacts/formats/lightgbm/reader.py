@@ -142,6 +142,7 @@ class _Seen:
                 low, high = info[1:-1].split(":")
                 self._range = Range(minimum=_bound(low), maximum=_bound(high))
             elif info != "none":
+                check_count(info.count(":"), MAX_VALUES, "category codes", where)
                 self.codes = tuple(sorted(code for each in info.split(":") if (code := int(each)) >= 0))
         except ValueError:
             raise ArtifactError(
@@ -208,9 +209,9 @@ def _dtype(categories: tuple[Any, ...]) -> DType | None:
 
 def _split(header: Header, key: str, source: ByteSource) -> list[str]:
     """The words of a line. LightGBM takes several spaces for one."""
-    words = [each for each in _text(header, key, source).split(" ") if each]
-    check_count(len(words), MAX_VALUES, f"entries of {key}", f"{source.name}: {key}")
-    return words
+    line = _text(header, key, source)
+    check_count(line.count(" "), MAX_VALUES, f"entries of {key}", f"{source.name}: {key}")
+    return [each for each in line.split(" ") if each]
 
 
 def _number(header: Header, key: str, source: ByteSource) -> int:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 SCHEMA = "schema.json"
 MAX_SCHEMA_BYTES = 64 << 20
+_MAX_PARTS = 1_000_000
+_MAX_DECODED_BYTES = 768 << 20
+"""Nodes inside of nodes are decoded again and again: so much in all."""
+
 _MAX_NPY_HEADER = 4096
 
 _T = TypeVar("_T")
@@ -50,11 +54,31 @@ class ArrayFacts(NamedTuple):
     shape: tuple[int, ...]
 
 
+class _Description:
+    """The description as a whole, and how much of it may still be decoded."""
+
+    def __init__(self, archive: ZipDirectory) -> None:
+        self.archive = archive
+        self._left = _MAX_DECODED_BYTES
+
+    def decoded(self, text: Raw | bytes, type_: type[_T], place: str) -> _T:
+        where = f"{self.archive.source.name}: {SCHEMA} at {place}"
+        self._left -= len(memoryview(text))
+        if self._left < 0:
+            raise ArtifactError(
+                where=where, expected="less nesting", got=f"more than {_MAX_DECODED_BYTES} bytes to decode"
+            )
+        try:
+            return msgspec.json.decode(text, type=type_)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+            raise ArtifactError(where=where, expected="JSON as skops writes it", got=str(failure)) from None
+
+
 class Node:
     """One node. ArtifactError from every member where the text is not what skops writes."""
 
-    def __init__(self, archive: ZipDirectory, text: Raw | bytes, place: str) -> None:
-        self._archive = archive
+    def __init__(self, description: _Description, text: Raw | bytes, place: str) -> None:
+        self._description = description
         self._place = place
         self._state = self._decoded(text, _State)
         self._members: dict[str, Raw] | None = None
@@ -74,7 +98,7 @@ class Node:
         if self._members is None:
             self._members = self._attributes()
         text = self._members.get(name)
-        return None if text is None else Node(self._archive, text, f"{self._place}.{name}")
+        return None if text is None else Node(self._description, text, f"{self._place}.{name}")
 
     def items(self) -> list[Node]:
         """The items of a list or tuple; none where it is something else."""
@@ -82,7 +106,7 @@ class Node:
             return []
         texts = self._decoded(self._state.content, list[Raw])
         check_count(len(texts), MAX_VALUES, "items", self._place)
-        return [Node(self._archive, each, f"{self._place}[{index}]") for index, each in enumerate(texts)]
+        return [Node(self._description, each, f"{self._place}[{index}]") for index, each in enumerate(texts)]
 
     def members(self) -> dict[str, Node]:
         """The values of a dict by key; none where it is something else."""
@@ -90,7 +114,7 @@ class Node:
             return {}
         texts = self._decoded(self._state.content, dict[str, Raw])
         check_count(len(texts), MAX_VALUES, "items", self._place)
-        return {key: Node(self._archive, each, f"{self._place}[{key!r}]") for key, each in texts.items()}
+        return {key: Node(self._description, each, f"{self._place}[{key!r}]") for key, each in texts.items()}
 
     def plain(self) -> Any:
         """The value of a text, number, flag or None; None where it is something else."""
@@ -104,8 +128,8 @@ class Node:
         """The items of a one-dimensional array of text objects; None where it is something else."""
         if self._state.loader != "NdArrayNode" or self._state.type != "json":
             return None
+        check_count(len(self._decoded(self._state.content, list[Raw])), MAX_VALUES, "items", self._place)
         states = self._decoded(self._state.content, list[_State])
-        check_count(len(states), MAX_VALUES, "items", self._place)
         if any(each.loader != "JsonNode" for each in states):
             return None
         values = [self._decoded(self._decoded(each.content, str).encode(), Any) for each in states]
@@ -120,11 +144,11 @@ class Node:
             texts = self.texts()
             count = len(self._decoded(self._state.content, list[Raw])) if texts is None else len(texts)
             return ArrayFacts(None if texts is None else DType.STRING, (count,))
-        head = self._archive.read_prefix(self._state.file, _MAX_NPY_HEADER)
+        head = self._description.archive.read_prefix(self._state.file, _MAX_NPY_HEADER)
         match = _NPY.match(head)
         if match is None:
             raise ArtifactError(
-                where=f"{self._archive.source.name}: {self._state.file}",
+                where=f"{self._description.archive.source.name}: {self._state.file}",
                 expected="an array in numpy's format",
                 got=repr(head[:16]),
             )
@@ -140,14 +164,7 @@ class Node:
         return self._decoded(state.content, dict[str, Raw])
 
     def _decoded(self, text: Raw | bytes, type_: type[_T]) -> _T:
-        try:
-            return msgspec.json.decode(text, type=type_)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-            raise ArtifactError(
-                where=f"{self._archive.source.name}: {SCHEMA} at {self._place}",
-                expected="JSON as skops writes it",
-                got=str(failure),
-            ) from None
+        return self._description.decoded(text, type_, self._place)
 
 
 class Schema(NamedTuple):
@@ -160,8 +177,9 @@ class Schema(NamedTuple):
 def read_schema(archive: ZipDirectory) -> Schema:
     """The description in an archive. ArtifactError where it is damaged, or larger than 64 MiB."""
     text = archive.read(SCHEMA, limit=MAX_SCHEMA_BYTES)
-    root = Node(archive, text, "root")
-    return Schema(root, msgspec.json.decode(text, type=_Root).version)
+    check_json(text, f"{archive.source.name}: {SCHEMA}", _MAX_PARTS)
+    description = _Description(archive)
+    return Schema(Node(description, text, "root"), description.decoded(text, _Root, "root").version)
 
 
 _NPY = re.compile(

@@ -7,6 +7,7 @@ number into float32. NaN is a missing value to every booster, so every column ma
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ _ROWS = "rows"
 
 _HEAD_BYTES = 4096
 _TEXT_START = re.compile(rb'\s*\{\s*(?:"version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{')
-_BINARY_LEARNER = UBJSON_START + b"\x07learner{"
+_BINARY_LEARNER = UBJSON_START + b"\x07learner"
 _BINARY_VERSION = UBJSON_START + b"\x07version["
 
 
@@ -210,14 +211,17 @@ def _categories(encoding: Encoding, feature: str, notes: list[str]) -> tuple[str
     other than ASCII may be a part of the category, with a part of the one before: `["éa", "bc"]` becomes `["é", "ab"]`.
     """
     if encoding.offsets is None:
-        return tuple(encoding.values)
+        if all(map(math.isfinite, encoding.values)):
+            return tuple(encoding.values)
+        notes.append(f"the categories of {feature!r} are not all numbers")
+        return None
     offsets = encoding.offsets
     try:
         text = bytes(int(value) & 0xFF for value in encoding.values)
         if offsets[:1] != [0] or offsets[-1] > len(text) or any(start > end for start, end in pairwise(offsets)):
             raise ValueError("offsets that go beyond the text")
         values = tuple(text[start:end].decode() for start, end in pairwise(offsets))
-    except ValueError as failure:
+    except (ValueError, OverflowError) as failure:
         notes.append(f"the categories of {feature!r} are damaged ({failure}); XGBoost cuts text that is not ASCII")
         return None
     if not text.isascii():

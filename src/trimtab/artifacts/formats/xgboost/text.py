@@ -32,7 +32,7 @@ _CATEGORIES = tuple((*each, "cats") for each in _MODELS)
 _LEFT_OUT = frozenset((*each, key) for each in _MODELS for key in ("cats", "iteration_indptr", "tree_info", "weights"))
 _NEEDED = (b'"learner_model_param"', b'"objective"')
 
-_MAX_CATEGORIES_BYTES = 16 << 20
+_MAX_CATEGORIES_BYTES = 8 << 20
 
 
 def read_text(source: ByteSource) -> ModelFile:

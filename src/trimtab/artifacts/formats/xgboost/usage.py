@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any
 
 _NO_CHILD = -1
 
@@ -16,15 +13,16 @@ class Usage:
     def __init__(self) -> None:
         self.split_on: frozenset[int] | None = frozenset()
 
-    def add(self, split_indices: Sequence[Any] | None, left_children: Sequence[Any] | None) -> None:
+    def add(self, split_indices: Any, left_children: Any) -> None:
         """Add a tree: of each node the feature that it splits on, and its left child; a leaf has none."""
-        if (
-            self.split_on is None
-            or split_indices is None
-            or left_children is None
-            or len(split_indices) != len(left_children)
-        ):
-            self.split_on = None
+        if self.split_on is None:
             return
-        pairs = zip(split_indices, left_children, strict=True)
-        self.split_on |= {int(feature) for feature, child in pairs if child != _NO_CHILD}
+        if _are_numbers(split_indices) and _are_numbers(left_children) and len(split_indices) == len(left_children):
+            pairs = zip(split_indices, left_children, strict=True)
+            self.split_on |= {feature for feature, child in pairs if child != _NO_CHILD}
+        else:
+            self.split_on = None
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and set(map(type, values)) <= {int}
