@@ -15,9 +15,11 @@ from trimtab.errors import ArtifactError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-MAX_TEXT_BYTES = 32 << 20
-MAX_FIELDS = 100_000
+MAX_TEXT_BYTES = 20 << 20
+MAX_FIELDS = 50_000
 MAX_DEPTH = 64
+MAX_ESCAPES = 200_000
+"""Of the kinds that are undone one by one, in one string."""
 
 _SHOWN = 80
 """Characters of a name that errors show."""
@@ -167,25 +169,25 @@ def encode_text(text: str) -> bytes:
 def parse_text(text: str, where: str) -> TextMessage:
     """The message that the text is.
 
-    ArtifactError for what is not in the text format, for more than 100 000 fields, and for messages nested more than 64
+    ArtifactError for what is not in the text format, for more than 50 000 fields, and for messages nested more than 64
     deep.
     """
-    parser = _Parser(text, where)
-    message = parser.message(where, "", 0)
-    parser.expect_end()
+    message, failure = parse_part(text, where)
+    if failure is not None:
+        raise failure
     return message
 
 
-def parsed_part(text: str, where: str) -> tuple[TextMessage, bool]:
-    """The top fields up to the first that cannot be parsed, and whether that was all of the text."""
+def parse_part(text: str, where: str) -> tuple[TextMessage, ArtifactError | None]:
+    """The top fields up to the first that cannot be parsed, and what is wrong there; None where all can be."""
     parser = _Parser(text, where)
     message = TextMessage(where)
     try:
         parser.fields(message, "", 0)
         parser.expect_end()
-    except ArtifactError:
-        return message, False
-    return message, True
+    except ArtifactError as failure:
+        return message, failure
+    return message, None
 
 
 def quoted(text: str) -> str:
@@ -200,9 +202,10 @@ def _escaped(char: str) -> str:
     return f"\\{char}" if char in "'\\" else f"\\{ord(char):03o}"
 
 
-_BLANK = re.compile(r"(?:[ \t\r\n\v\f]+|#[^\n]*)*")
-_NAME = re.compile(r"[A-Za-z_]\w*|\[[A-Za-z_][\w.\-/]*\]", re.ASCII)
-_STRING = re.compile(r"""'([^'\\\n]*(?:\\.[^'\\\n]*)*)'|"([^"\\\n]*(?:\\.[^"\\\n]*)*)\"""")
+# Possessive throughout: no text makes the matcher go back, or keep what it would need for that.
+_BLANK = re.compile(r"(?:[ \t\r\n\v\f]++|#[^\n]*+)*+")
+_NAME = re.compile(r"[A-Za-z_]\w*+|\[[A-Za-z_][\w.\-/]*+\]", re.ASCII)
+_STRING = re.compile(r"""'((?:[^'\\\n]++|\\.)*+)'|"((?:[^"\\\n]++|\\.)*+)\"""")
 _WORD = re.compile(r"(-?)[ \t]*([A-Za-z_]\w*|(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+\-]\d+[fF]?)?)", re.ASCII)
 _CLOSING = {"{": "}", "<": ">"}
 
@@ -280,19 +283,25 @@ class _Parser:
         return TextField(name, Atom("".join(word.groups())), start, self._ended, line)
 
     def _unescaped(self, string: re.Match[str]) -> bytes:
-        content: str = string[1] if string[1] is not None else string[2]
-        if "\\" not in content:
-            return encode_text(content)
-        parts, at = [], 0
-        for escape in _ESCAPE.finditer(content):
-            parts.append(encode_text(content[at : escape.start()]))
-            at = escape.end()
-            parts.append(self._escape(escape))
-        parts.append(encode_text(content[at:]))
-        return b"".join(parts)
+        content = encode_text(string[1] if string[1] is not None else string[2])
+        if b"\\" not in content:
+            return content
+        if content.count(b"\\\\") > MAX_ESCAPES:
+            raise self._unexpected(f"at most {MAX_ESCAPES} backslashes in a string")
+        return b"\\".join(map(self._without_escapes, content.split(b"\\\\")))
 
-    def _escape(self, escape: re.Match[str]) -> bytes:
-        octal, hexadecimal, short, long, char = escape.groups()
+    def _without_escapes(self, part: bytes) -> bytes:
+        """A part of a string in which no backslash is itself escaped."""
+        if b"\\" not in part:
+            return part
+        for escape, char in _CHARACTERS.items():
+            part = part.replace(escape, char)
+        if part.count(b"\\") > MAX_ESCAPES:
+            raise self._unexpected(f"at most {MAX_ESCAPES} escapes in a string")
+        return _ESCAPE.sub(self._character, part)
+
+    def _character(self, escape: re.Match[bytes]) -> bytes:
+        octal, hexadecimal, short, long = escape.groups()
         if octal is not None and int(octal, 8) < 256:
             return bytes([int(octal, 8)])
         if hexadecimal is not None:
@@ -300,9 +309,7 @@ class _Parser:
         code = short or long
         if code is not None and (point := int(code, 16)) <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF:
             return chr(point).encode()
-        if char in _CHARACTERS:
-            return _CHARACTERS[char]
-        raise self._unexpected("escapes that protobuf knows", f"{escape.group()!a}")
+        raise self._unexpected("escapes that protobuf knows", f"{escape.group().decode(errors='replace')!a}")
 
     def _take(self, signs: str) -> str:
         """Step over the next character and the blank after it if it is one of these: the sign, or nothing."""
@@ -336,17 +343,7 @@ class _Parser:
         )
 
 
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|.?)", re.DOTALL)
 _CHARACTERS = {
-    "a": b"\a",
-    "b": b"\b",
-    "f": b"\f",
-    "n": b"\n",
-    "r": b"\r",
-    "t": b"\t",
-    "v": b"\v",
-    "?": b"?",
-    "\\": b"\\",
-    "'": b"'",
-    '"': b'"',
+    b"\\" + bytes([sign]): bytes([char]) for sign, char in zip(b"abfnrtv?'\"", b"\a\b\f\n\r\t\v?'\"", strict=True)
 }

@@ -13,7 +13,7 @@ from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
 from trimtab.signature.dtypes import dtype_of
 from trimtab.signature.types import Tensor
-from trimtab.source.text_proto import MAX_TEXT_BYTES, TextMessage, decode_text, parse_text, parsed_part
+from trimtab.source.text_proto import MAX_TEXT_BYTES, TextMessage, decode_text, parse_part
 
 if TYPE_CHECKING:
     from trimtab.signature.dtypes import DType
@@ -98,20 +98,30 @@ def looks_like_config(source: ByteSource) -> bool:
     """Whether this is text whose fields are those of a model configuration, one telling one among them."""
     if source.size > MAX_TEXT_BYTES or not _begins_like_one(source):
         return False
-    fields = parsed_part(decode_text(source.read(0, source.size), source.name), source.name)[0].fields
+    fields = _parsed(source)[0].fields
     return any(field.name in SOME_FIELDS for field in fields) and all(field.name in FIELDS for field in fields)
 
 
 def read_tree(source: ByteSource) -> TextMessage:
     """The configuration as fields. ArtifactError where it is no text in protobuf's format."""
-    known = source.memo.get("triton: tree")
-    if isinstance(known, TextMessage):
-        return known
-    if source.size > MAX_TEXT_BYTES:
-        raise ArtifactError(where=source.name, expected=f"at most {MAX_TEXT_BYTES} bytes", got=str(source.size))
-    tree = parse_text(decode_text(source.read(0, source.size), source.name), source.name)
-    source.memo["triton: tree"] = tree
+    tree, failure = _parsed(source)
+    if failure is not None:
+        raise failure
     return tree
+
+
+def _parsed(source: ByteSource) -> tuple[TextMessage, ArtifactError | None]:
+    """The fields up to where the text stops being some, and what is wrong there."""
+    parsed: tuple[TextMessage, ArtifactError | None] | None = source.memo.get(_PARSED)
+    if parsed is None:
+        if source.size > MAX_TEXT_BYTES:
+            raise ArtifactError(where=source.name, expected=f"at most {MAX_TEXT_BYTES} bytes", got=str(source.size))
+        parsed = parse_part(decode_text(source.read(0, source.size), source.name), source.name)
+        source.memo[_PARSED] = parsed
+    return parsed
+
+
+_PARSED = "triton: fields"
 
 
 def read_config(source: ByteSource) -> Config:

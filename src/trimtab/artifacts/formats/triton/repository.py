@@ -9,13 +9,13 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from trimtab.artifacts.formats.inner import clash, read_inner
+from trimtab.artifacts.formats.inner import clash, raise_first, read_inner
 from trimtab.errors import ArtifactError, ContradictionError
 from trimtab.signature.model import Presence
 from trimtab.signature.types import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from trimtab.artifacts.formats.triton.config import Config, TensorConfig
     from trimtab.signature.model import Signature
@@ -65,33 +65,37 @@ def find_model(config: Config, folder: str) -> ModelFile:
 
 def check_against(config: Config, model: Signature, where: str) -> None:
     """ContradictionError where the configuration names what the model does not have, or gives it another type."""
-    if model.provenance.format not in _BY_NAME:
-        _check_positions(config, model, where)
-        return
+    by_name = model.provenance.format in _BY_NAME
+    raise_first(_contradictions(config, model, where) if by_name else _beyond(config, model, where))
+
+
+def _contradictions(config: Config, model: Signature, where: str) -> Iterator[ContradictionError]:
     inputs = {it.name: it for it in model.inputs}
     outputs = {it.name: it for it in model.outputs}
     for tensor in config.inputs:
         if tensor.name not in inputs:
-            raise _contradiction(f"{where}: input", repr(tensor.name), _listed(inputs))
-        _check_type(tensor, inputs[tensor.name].type, config, f"{where}: input {tensor.name!r}")
+            yield _contradiction(f"{where}: input", repr(tensor.name), _listed(inputs))
+        else:
+            yield from _type_clash(tensor, inputs[tensor.name].type, config, f"{where}: input {tensor.name!r}")
     for tensor in config.outputs:
         if tensor.name not in outputs:
-            raise _contradiction(f"{where}: output", repr(tensor.name), _listed(outputs))
-        _check_type(tensor, outputs[tensor.name].type, config, f"{where}: output {tensor.name!r}")
+            yield _contradiction(f"{where}: output", repr(tensor.name), _listed(outputs))
+        else:
+            yield from _type_clash(tensor, outputs[tensor.name].type, config, f"{where}: output {tensor.name!r}")
     given = {*(tensor.name for tensor in config.inputs), *config.made}
     lacking = [it.name for it in model.inputs if it.presence is Presence.REQUIRED and it.name not in given]
-    if config.inputs and lacking:
-        raise _contradiction(f"{where}: input", f"none of the name {lacking[0]!r}", _listed(inputs))
+    for name in lacking if config.inputs else ():
+        yield _contradiction(f"{where}: input", f"none of the name {name!r}", _listed(inputs))
 
 
-def _check_positions(config: Config, model: Signature, where: str) -> None:
+def _beyond(config: Config, model: Signature, where: str) -> Iterator[ContradictionError]:
     """Names that end in `__N` stand for the model's Nth argument (Triton's PyTorch backend)."""
     if model.provenance.format != "torchscript":
         return
     for tensor in config.inputs:
         match = _POSITION.fullmatch(tensor.name)
         if match and int(match[1]) >= len(model.inputs):
-            raise _contradiction(
+            yield _contradiction(
                 f"{where}: input", repr(tensor.name), f"{len(model.inputs)} inputs ({_listed(model.input_names)})"
             )
 
@@ -99,12 +103,12 @@ def _check_positions(config: Config, model: Signature, where: str) -> None:
 _POSITION = re.compile(r".*__(\d{1,9})", re.DOTALL)
 
 
-def _check_type(tensor: TensorConfig, actual: Type, config: Config, where: str) -> None:
+def _type_clash(tensor: TensorConfig, actual: Type, config: Config, where: str) -> Iterator[ContradictionError]:
     stated = tensor.model_type(batched=config.batched)
     if tensor.dims == ():
         stated = Tensor(stated.dtype)  # to the server the same as no dims at all: it asks the model
     if clash(stated, actual):
-        raise _contradiction(where, f"{stated}", f"{actual}")
+        yield _contradiction(where, f"{stated}", f"{actual}")
 
 
 def _contradiction(where: str, stated: str, actual: str) -> ContradictionError:
