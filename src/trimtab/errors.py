@@ -74,7 +74,12 @@ class RefusedArtifactError(ArtifactError):
 
 
 class ContradictionError(ArtifactError):
-    """The signature that an artifact declares and the one derived from its graph do not agree."""
+    """The signature that an artifact declares and the one derived from its graph do not agree.
+
+    others: further contradictions that the same comparison found; the message tells of the first alone.
+    """
+
+    others: tuple[ContradictionError, ...] = ()
 
 
 class BundleError(TrimtabError):

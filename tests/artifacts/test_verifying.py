@@ -249,3 +249,37 @@ def test_every_artifact_of_the_corpus_is_verified_or_refused(corpus: Path) -> No
             continue
         assert json.dumps([each.as_dict() for each in verified.findings])
         assert not [each for each in verified.findings if each.level is Level.ERROR], path
+
+
+def test_every_contradiction_between_a_configuration_and_its_model_is_listed(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    (tmp_path / "ranker" / "1").mkdir(parents=True)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("a", "b", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["y"])], "g", values[:2], values[2:])
+    save(helper.make_model(graph, ir_version=8), tmp_path / "ranker" / "1" / "model.onnx")
+    (tmp_path / "ranker" / "config.pbtxt").write_text(
+        'name: "ranker"\nbackend: "onnxruntime"\nmax_batch_size: 8\n'
+        'input [{ name: "a" data_type: TYPE_INT64 dims: [4] }, { name: "c" data_type: TYPE_FP32 dims: [4] }]\n'
+        'output [{ name: "y" data_type: TYPE_FP32 dims: [5] }]\n'
+    )
+    found = verify_artifact(tmp_path / "ranker").findings
+    assert {each.rule for each in found} == {"SIGNATURE_CONTRADICTED"}
+    assert len(found) == 4  # a's dtype, c, y's size, and b, which nobody gives
+    assert all(each.expected and each.got for each in found)
+
+
+def test_every_contradiction_between_mlflow_and_its_model_is_listed(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("a", "b", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["y"])], "g", values[:2], values[2:])
+    save(helper.make_model(graph, ir_version=8), tmp_path / "model.onnx")
+    tensors = [{"type": "tensor", "name": name, "tensor-spec": {"dtype": "float32", "shape": [-1, 5]}} for name in "ac"]
+    (tmp_path / "MLmodel").write_text(
+        "flavors:\n  onnx:\n    data: model.onnx\n  python_function:\n    loader_module: mlflow.onnx\n"
+        f"model_uuid: a\nsignature:\n  inputs: '{json.dumps(tensors)}'\n  outputs: null\n"
+    )
+    found = verify_artifact(tmp_path).findings
+    assert {each.rule for each in found} == {"SIGNATURE_CONTRADICTED"}
+    assert len(found) == 2  # a's size, and b, which nobody gives

@@ -7,13 +7,16 @@ never looked at the file. Where the file can be read too, the two must agree.
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from trimtab.errors import ArtifactError, RefusedArtifactError
+from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.types import Optional, Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trimtab.signature.model import Signature
     from trimtab.signature.types import Shape, Type
 
@@ -60,6 +63,18 @@ def read_inner(folder: str, relative: str) -> Inner | None:
             return Inner(path, read_from(format_, source))
         except RefusedArtifactError as refusal:
             return Inner(path, None, f"{relative} does not say its inputs: {refusal.problem or refusal}")
+
+
+def raise_first(found: Iterable[ContradictionError]) -> None:
+    """Raise the first contradiction, if there is one, with the others in it."""
+    every = tuple(islice(found, MAX_CONTRADICTIONS))
+    if every:
+        every[0].others = every[1:]
+        raise every[0]
+
+
+MAX_CONTRADICTIONS = 1_000
+"""How many are found: who has so many needs no more."""
 
 
 def clash(stated: Type, actual: Type, *, casts: frozenset[DType] = frozenset()) -> bool:

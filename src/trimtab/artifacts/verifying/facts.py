@@ -83,7 +83,7 @@ def gather(format_: Format, source: ByteSource) -> Facts:
     try:
         derived = format_.derive(source)
     except ContradictionError as contradiction:  # two places of the artifact itself disagree
-        found = (contradiction,)
+        found = (contradiction, *contradiction.others)
     except RefusedArtifactError:
         if not document.place:
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from trimtab.artifacts.formats.inner import clash, read_inner
+from trimtab.artifacts.formats.inner import clash, raise_first, read_inner
 from trimtab.artifacts.formats.mlflow.description import Description, Mapping, Scalar
 from trimtab.errors import ContradictionError
 from trimtab.signature.dtypes import DType
@@ -71,23 +71,26 @@ def find_model(description: Description, folder: str) -> ModelFile | None:
 
 def check_against(stated: Overload, inner: Signature, model: ModelFile, where: str) -> None:
     """ContradictionError where the model file cannot be called with what the signature declares."""
-    if not model.called_by_flavor:
-        return
+    if model.called_by_flavor:
+        raise_first(_contradictions(stated, inner, model, where))
+
+
+def _contradictions(stated: Overload, inner: Signature, model: ModelFile, where: str) -> Iterator[ContradictionError]:
     data = [it for it in stated.inputs if it.presence is not Presence.DEFAULT]
     given = {it.name: it for it in data}
     known = {it.name: it for it in inner.inputs}
     by_name = model.flavor == "onnx" and len(known) > 1
     if by_name or (inner.provenance.format in _BY_COLUMN and _named_columns(data)):
         lacking = [it.name for it in inner.inputs if it.presence is Presence.REQUIRED and it.name not in given]
-        if lacking:
-            raise _contradiction(f"{where}: inputs", f"{lacking[0]!r}", "none of that name", model)
+        for name in lacking:
+            yield _contradiction(f"{where}: inputs", f"{name!r}", "none of that name", model)
     for each in data:
         if each.name in known and clash(_whole(each), known[each.name].type, casts=_CASTS):
-            raise _contradiction(f"{where}: input {each.name!r}", str(known[each.name].type), str(each.type), model)
+            yield _contradiction(f"{where}: input {each.name!r}", str(known[each.name].type), str(each.type), model)
     outputs = {it.name: it for it in inner.outputs}
     for output in stated.outputs:
         if output.name in outputs and clash(output.type, outputs[output.name].type, casts=_CASTS):
-            raise _contradiction(
+            yield _contradiction(
                 f"{where}: output {output.name!r}", str(outputs[output.name].type), str(output.type), model
             )
 
