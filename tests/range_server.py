@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -140,6 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self, path: Path, start: int, end: int, size: int, e_tag: str, how: Behavior, status: int) -> None:
         self.send_response(status)
+        self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
         if not how.no_e_tag:
             self.send_header("ETag", e_tag)
         if status == 206 and not how.no_content_range:

@@ -279,6 +279,29 @@ def test_public_names_hold_no_secret(user: str, password: str, path: str, query:
     assert public_name(f"https://{clean}@host/{path}?{query}") == f"https://host/{path}"
 
 
+@pytest.mark.parametrize(
+    ("scheme", "environment", "requests"),
+    [
+        ("s3", "AWS_ENDPOINT_URL", 2),
+        ("gs", "GOOGLE_BASE_URL", 2),
+        ("az", "AZURE_STORAGE_ENDPOINT", 2),  # which knows no suffix ranges: the beginning comes first
+    ],
+)
+def test_stores_are_reached_where_the_environment_says(
+    server: RangeServer, scheme: str, environment: str, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (server.folder / "bucket").mkdir()
+    (server.folder / "bucket" / "a b+c.bin").write_bytes(CONTENT)
+    monkeypatch.setenv(environment, server.url)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    source = RemoteObject(f"{scheme}://bucket/a b+c.bin", anonymous=True, limits=QUICK)
+    assert source.size == len(CONTENT)
+    assert source.head(100) == CONTENT[:100]
+    assert source.read(len(CONTENT) - 65557, 65557) == CONTENT[-65557:]
+    assert source.reads == len(server.asked) == requests
+    assert all(each.if_match for each in server.asked[1:])
+
+
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
