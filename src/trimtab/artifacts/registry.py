@@ -6,12 +6,10 @@ import os
 import sys
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
-from trimtab.artifacts.kinds import HEAD_BYTES
-from trimtab.artifacts.kinds import KINDS as _ALL_KINDS
+from trimtab.artifacts.kinds import HEAD_BYTES, KINDS
 from trimtab.errors import ArtifactError
 from trimtab.source.bytes import LocalFile
 
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from trimtab.artifacts.format import Format
     from trimtab.artifacts.kinds import Kind
     from trimtab.source.bytes import ByteSource
-
-KINDS = tuple(kind for kind in _ALL_KINDS if find_spec(f"trimtab.artifacts.formats.{kind.module}"))
 
 ENTRY_POINT_GROUP = "trimtab.formats"
 
