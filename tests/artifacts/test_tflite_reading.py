@@ -447,6 +447,64 @@ def test_handles_are_opaque(models: dict[str, Path]) -> None:
     assert {it.type for it in signature.inputs} == {Opaque("resource")}
 
 
+def sharing(signatures: int, operators: int, inputs: int) -> bytes:
+    """A small model whose signatures all share one subgraph, whose operators and tensors are one each."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+
+    def vector(items: list[int], prepend: Callable[[int], None]) -> int:
+        builder.StartVector(4, len(items), 4)
+        for each in reversed(items):
+            prepend(each)
+        return int(builder.EndVector())
+
+    def table(offsets: dict[int, int], numbers: dict[int, int]) -> int:
+        builder.StartObject(14)
+        for slot, offset in offsets.items():
+            builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+        for slot, number in numbers.items():
+            builder.PrependInt32(number)
+            builder.Slot(slot)
+        return int(builder.EndObject())
+
+    def tables(offsets: list[int]) -> int:
+        return vector(offsets, builder.PrependUOffsetTRelative)
+
+    def integers(numbers: list[int]) -> int:
+        return vector(numbers, builder.PrependInt32)
+
+    tensor = table({0: integers([1]), 3: builder.CreateString("tensor")}, {})
+    operation = table({1: integers([0, 1]), 2: integers([inputs])}, {})
+    graph = table(
+        {
+            0: tables([tensor] * (inputs + 1)),
+            1: integers(list(range(inputs))),
+            2: integers([inputs]),
+            3: tables([operation] * operators),
+        },
+        {},
+    )
+    named = tables([table({0: builder.CreateString(f"in_{at}")}, {1: at}) for at in range(inputs)])
+    out = tables([table({0: builder.CreateString("out")}, {1: inputs})])
+    entries = [table({0: named, 1: out, 2: builder.CreateString(f"key_{at}")}, {4: at}) for at in range(signatures)]
+    parts = {1: tables([table({}, {3: 0})]), 2: tables([graph] * max(signatures, 1)), 7: tables(entries)}
+    builder.Finish(table(parts, {0: 3}), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_what_is_shared_is_paid_each_time() -> None:
+    assert len(read(sharing(signatures=3, operators=10, inputs=5)).entry_points) == 3
+    for signatures, operators, inputs in ((1000, 50_000, 60), (900, 55, 60), (1000, 1, 1000)):
+        with pytest.raises(ArtifactError, match=r"a sane number|at most"):
+            read(sharing(signatures, operators, inputs))
+
+
+def test_of_a_huge_graph_no_input_is_called_dead_or_live() -> None:
+    (entry_point,) = read(sharing(signatures=1, operators=60_000, inputs=3)).entry_points
+    assert {it.live for it in entry_point.overloads[0].inputs} == {Live.UNKNOWN}
+
+
 @settings(max_examples=300)
 @given(st.data())
 def test_damage_gives_an_answer_or_our_error(models: dict[str, Path], data: st.DataObject) -> None:

@@ -305,7 +305,10 @@ class _Method:
             if left < 0:
                 return set()
             for instruction in each.tables(_INSTRUCTIONS):
-                unused.difference_update(_referred(instruction))
+                referred = _referred(instruction)
+                if referred is None:
+                    return set()
+                unused.difference_update(referred)
                 if not unused:
                     return unused
         if self._plan.count(_VALUES) > MAX_VALUES:
@@ -331,15 +334,14 @@ _SCALARS = {_INT: DType.INT64, _BOOL: DType.BOOL, _DOUBLE: DType.FLOAT64, _STRIN
 _KERNEL, _DELEGATE, _MOVE, _JUMP, _FREE = 1, 2, 3, 4, 5
 
 
-def _referred(instruction: FlatTable) -> Sequence[int]:
+def _referred(instruction: FlatTable) -> Sequence[int] | None:
+    """The values that an instruction refers to; None for an instruction that this code does not know."""
     kind, call = instruction.number(_KIND, UINT8), instruction.table(_VALUE)
-    if call is None:
-        return ()
-    if kind in (_KERNEL, _DELEGATE):
+    if call is not None and kind in (_KERNEL, _DELEGATE):
         return call.numbers(1, INT32)
-    if kind == _MOVE:
+    if call is not None and kind == _MOVE:
         return call.number(0, INT32), call.number(1, INT32)
-    return (call.number(0, INT32),)
+    return (call.number(0, INT32),) if call is not None and kind in (_JUMP, _FREE) else None
 
 
 def _python(kind: int, value: FlatTable) -> int | float | str:
