@@ -26,10 +26,12 @@ def read(made: onnx.ModelProto) -> Signature:
     return read_signature(MemorySource(made.SerializeToString()))
 
 
+def by_liveness(made: onnx.ModelProto, live: Live) -> set[str]:
+    return {it.name for it in read(made).inputs if it.live is live}
+
+
 def dead(made: onnx.ModelProto) -> set[str]:
-    inputs = read(made).inputs
-    assert all(it.live is not Live.UNKNOWN for it in inputs)
-    return {it.name for it in inputs if it.live is Live.NO}
+    return by_liveness(made, Live.NO)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,9 @@ def dead(made: onnx.ModelProto) -> set[str]:
     ],
 )
 def test_dead_inputs_are_those_that_no_output_depends_on(name: str, expected: set[str]) -> None:
-    assert dead(BUILDERS[name]()) == expected
+    made = BUILDERS[name]()
+    assert dead(made) == expected
+    assert by_liveness(made, Live.YES) == {it.name for it in made.graph.input} - expected
 
 
 def unused_call(*functions: onnx.FunctionProto, domain: str = "mine", operator: str = "F") -> onnx.ModelProto:
@@ -70,6 +74,7 @@ def function(name: str, nodes: list[onnx.NodeProto], domain: str = "mine") -> on
 
 PURE = function("F", [node("Neg", ["p"], ["r"])])
 CALLS_ITSELF = function("F", [node("F", ["p"], ["r"], domain="mine")])
+CAN_FAIL = function("F", [node("Range", ["p", "p", "p"], ["r"])])
 HAS_EFFECTS = function("F", [node("Neg", ["p"], ["r"]), node("Print", ["p"], ["q"], domain="other")])
 NAMED_AS_AN_OPERATOR = function("Neg", [node("Identity", ["p"], ["r"])], domain="")
 
@@ -77,17 +82,34 @@ NAMED_AS_AN_OPERATOR = function("Neg", [node("Identity", ["p"], ["r"])], domain=
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        pytest.param(unused_call(PURE), {"b"}, id="a function without effects"),
-        pytest.param(unused_call(), set(), id="an operator of another domain"),
-        pytest.param(unused_call(HAS_EFFECTS), set(), id="a function that calls one"),
-        pytest.param(unused_call(CALLS_ITSELF), set(), id="a function that calls itself"),
-        pytest.param(unused_call(PURE, PURE), set(), id="a function that is defined twice"),
-        pytest.param(unused_call(NAMED_AS_AN_OPERATOR, domain="", operator="Neg"), set(), id="named as an operator"),
-        pytest.param(unused_call(PURE, domain="other"), set(), id="a function of another domain"),
+        pytest.param(unused_call(PURE), Live.NO, id="a function without effects"),
+        pytest.param(unused_call(domain="", operator="Neg"), Live.NO, id="an operator that cannot fail"),
+        pytest.param(unused_call(domain="", operator="Gather"), Live.UNKNOWN, id="an operator that can fail"),
+        pytest.param(unused_call(domain="", operator="Newer"), Live.UNKNOWN, id="an operator that is not known"),
+        pytest.param(unused_call(), Live.UNKNOWN, id="an operator of another domain"),
+        pytest.param(unused_call(HAS_EFFECTS), Live.UNKNOWN, id="a function that calls one"),
+        pytest.param(unused_call(CAN_FAIL), Live.UNKNOWN, id="a function that can fail"),
+        pytest.param(unused_call(CALLS_ITSELF), Live.UNKNOWN, id="a function that calls itself"),
+        pytest.param(unused_call(PURE, PURE), Live.UNKNOWN, id="a function that is defined twice"),
+        pytest.param(
+            unused_call(NAMED_AS_AN_OPERATOR, domain="", operator="Neg"), Live.UNKNOWN, id="an operator's name"
+        ),
+        pytest.param(unused_call(PURE, domain="other"), Live.UNKNOWN, id="a function of another domain"),
     ],
 )
-def test_what_may_have_effects_is_a_use(made: onnx.ModelProto, expected: set[str]) -> None:
-    assert dead(made) == expected
+def test_what_may_fail_or_have_effects_is_not_certainly_dead(made: onnx.ModelProto, expected: Live) -> None:
+    assert {it.name: it.live for it in read(made).inputs} == {"a": Live.YES, "b": expected}
+
+
+def test_runtimes_stop_where_what_leads_nowhere_fails() -> None:
+    """Why an index that only an unused look-up reads is not called dead."""
+    table = array("table", np.float32([1, 2]))
+    nodes = [node("Gather", ["table", "i"], ["lost"]), node("Neg", ["x"], ["y"])]
+    made = model(nodes, [value("x"), value("i", INT64, ["k"])], [value("y")], [table])
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument):
+        session.run(None, {"x": np.float32([1]), "i": np.int64([99])})
+    assert [it.live for it in read(made).inputs] == [Live.YES, Live.UNKNOWN]
 
 
 def test_effects_inside_of_a_branch_use_all_that_the_branch_reads() -> None:
@@ -97,7 +119,9 @@ def test_effects_inside_of_a_branch_use_all_that_the_branch_reads() -> None:
     otherwise = helper.make_graph([same], "else", [], [value("r")])
     nodes = [node("If", ["flag"], ["unused"], then_branch=then, else_branch=otherwise), node("Neg", ["a"], ["y"])]
     inputs = [value("flag", BOOL, []), value("a"), value("b"), value("c"), value("d")]
-    assert dead(model(nodes, inputs, [value("y")], opsets=(("", 21), ("other", 1)))) == {"d"}
+    made = model(nodes, inputs, [value("y")], opsets=(("", 21), ("other", 1)))
+    assert dead(made) == {"d"}
+    assert by_liveness(made, Live.YES) == {"a"}
 
 
 def test_names_that_bodies_share_count_wherever_they_are_used() -> None:
@@ -227,8 +251,17 @@ def test_changing_a_dead_input_never_changes_an_output(made: onnx.ModelProto, se
 
 @settings(max_examples=150)
 @given(graphs())
-def test_dead_inputs_are_those_that_backward_reachability_does_not_meet(made: onnx.ModelProto) -> None:
-    assert dead(made) == {it.name for it in made.graph.input} - reached_by_onnx(made)
+def test_live_inputs_are_those_that_backward_reachability_meets(made: onnx.ModelProto) -> None:
+    inputs = {it.name for it in made.graph.input}
+    assert by_liveness(made, Live.YES) == inputs & reached_by_onnx(made)
+    read_by_any = {
+        name for it in made.graph.node for name in (*it.input, *(n for a in it.attribute for n in names_in(a.g)))
+    }
+    assert inputs - reached_by_onnx(made) - read_by_any <= dead(made)
+
+
+def names_in(graph: onnx.GraphProto) -> set[str]:
+    return {name for each in graph.node for name in each.input}
 
 
 def reached_by_onnx(made: onnx.ModelProto) -> set[str]:

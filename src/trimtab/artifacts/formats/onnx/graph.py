@@ -75,16 +75,15 @@ class _Graph:
     def inputs(self, outputs: tuple[Output, ...]) -> Iterator[Input]:
         """What a caller gives. outputs: the graph's, for what they depend on is live."""
         values = [self._value(span) for span in self._inputs]
-        live = self._live([it.name for it in values], [it.name for it in outputs]) if values else None
+        live = self._live([it.name for it in values], [it.name for it in outputs]) if values else {}
         weights = self._lists_weights({it.name for it in values})
         for value in values:
-            is_live = Live.UNKNOWN if live is None else Live.YES if value.name in live else Live.NO
             if value.name not in self._initializers:
                 yield Input(
                     name=value.name,
                     type=value.type,
                     nullable=isinstance(value.type, Optional),
-                    live=is_live,
+                    live=live.get(value.name, Live.UNKNOWN),
                     doc=value.doc,
                 )
             elif self._ir_version >= _FIRST_IR_WITH_DEFAULTS:
@@ -93,7 +92,7 @@ class _Graph:
                     type=value.type,
                     presence=Presence.DEFAULT,
                     default=None if weights else self._default(value.name),
-                    live=is_live,
+                    live=live.get(value.name, Live.UNKNOWN),
                     doc=value.doc,
                 )
 
@@ -141,11 +140,11 @@ class _Graph:
             self._liveness = None
             return start
 
-    def _live(self, inputs: list[str], outputs: list[str]) -> set[str] | None:
-        """The live ones of the inputs; None where the graph is too large to tell."""
+    def _live(self, inputs: list[str], outputs: list[str]) -> dict[str, Live]:
+        """Which inputs are live; nothing of any where the graph is too large to tell."""
         if self._liveness is None:
             self._note("the graph is too large to say which inputs its outputs depend on")
-            return None
+            return {}
         return self._liveness.live(inputs, outputs)
 
     def _add_sparse_initializer(self, span: Span) -> None:

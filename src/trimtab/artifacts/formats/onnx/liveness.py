@@ -1,10 +1,12 @@
 """Find the inputs of an ONNX graph that no output depends on.
 
-A name depends on everything that the nodes that write it read, and these on theirs; what is not met on the way back
-from the graph's outputs is dead. Whatever is not certain counts as a use: bodies of loops and branches are taken for
-parts of the graph around them, with every name one and the same wherever it is used; operators of other domains than
-ONNX's own may have effects, so what they read is used; calls of model-local functions use what the function's outputs
-depend on, and everything where the function cannot be followed. Reading a shape is a use.
+A name depends on everything that the nodes that write it read, and these on theirs: what is met on the way back from
+the graph's outputs is live. Whatever is not certain counts as a use. Bodies of loops and branches are taken for parts
+of the graph around them, with every name one and the same wherever it is used; calls of model-local functions use what
+the function's outputs depend on, and everything where the function cannot be followed. Reading a shape is a use.
+
+Runtimes also run what leads to no output, and that may have effects, where the operator is not ONNX's own, or fail. An
+input that leads only there is neither live nor dead for certain.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.artifacts.formats.onnx.model import message
 from trimtab.artifacts.formats.onnx.nodes import Node, NodeReader, TooLargeError
+from trimtab.artifacts.formats.onnx.operators import NEVER_FAIL
 from trimtab.errors import ArtifactError
+from trimtab.signature.model import Live
 from trimtab.source.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from trimtab.artifacts.formats.onnx.model import Span
     from trimtab.artifacts.formats.onnx.nodes import PlainNode
@@ -37,7 +42,8 @@ _MAX_DEPTH = 32
 NODE, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 11, 12
 _NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _DOMAIN, _OVERLOAD = 1, 4, 5, 7, 10, 13
 
-_WITHOUT_EFFECTS = frozenset((b"", b"ai.onnx", b"ai.onnx.ml"))
+_DOMAINS = frozenset((b"", b"ai.onnx", b"ai.onnx.ml"))
+"""ONNX's own, whose operators have no effects."""
 
 
 class Liveness:
@@ -61,10 +67,15 @@ class Liveness:
                 raise TooLargeError from None
             raise
 
-    def live(self, inputs: Iterable[str], outputs: Iterable[str]) -> set[str]:
-        """Those of the graph's inputs that any of its outputs, or an effect, may depend on."""
+    def live(self, inputs: Iterable[str], outputs: Iterable[str]) -> dict[str, Live]:
+        """Of each of the graph's inputs, whether any of its outputs may depend on it."""
+        names = {it: it.encode() for it in inputs}
         reached = self._flow.reached(it.encode() for it in outputs)
-        return {it for it in inputs if it.encode() in reached}
+        live = {it: Live.YES for it, name in names.items() if name in reached}
+        if len(live) < len(names):
+            used = self._flow.reached_by_effects(reached)
+            live |= {it: Live.UNKNOWN if names[it] in used else Live.NO for it in names.keys() - live.keys()}
+        return live
 
 
 class _Nodes:
@@ -123,7 +134,7 @@ class _Flow:
 
     @property
     def has_effects(self) -> bool:
-        """Whether any node may do more than write its outputs."""
+        """Whether any node may fail, or do more than write its outputs."""
         return bool(self._used_by_effects)
 
     def add(self, start: int, end: int, number: int, depth: int) -> int:
@@ -137,7 +148,7 @@ class _Flow:
                 if domain or self._functions.known:
                     self._add_node(Node(inputs, outputs, operator, domain, overload, []), depth)
                 else:
-                    self._add_use(inputs, outputs)
+                    self._add_use(inputs, outputs, effects=operator not in NEVER_FAIL)
             if stop == start:
                 field = next(self._nodes.wire.fields(start, end))
                 if field.number != number:
@@ -151,7 +162,7 @@ class _Flow:
         reads, writes = node.inputs, node.outputs
         call = self._functions.call(node, depth + 1)
         if call is None:
-            effects = node.domain not in _WITHOUT_EFFECTS
+            effects = node.domain not in _DOMAINS or node.operator not in NEVER_FAIL
         else:
             reads, effects = call
         if node.subgraphs:
@@ -160,23 +171,25 @@ class _Flow:
             for parts in node.subgraphs:
                 self._add_subgraph(parts, reads, writes, depth + 1)
             effects = effects or len(self._used_by_effects) > before
-        if effects:
-            self._used_by_effects.append(reads)
-        self._add_use(reads, writes)
+        self._add_use(reads, writes, effects=effects)
 
-    def _add_use(self, reads: list[bytes], writes: list[bytes]) -> None:
+    def _add_use(self, reads: list[bytes], writes: list[bytes], *, effects: bool) -> None:
         number = len(self._reads)
         self._reads.append(reads)
+        if effects:
+            self._used_by_effects.append(reads)
         for name in writes:
             if self._writers.setdefault(name, number) != number:
                 self._other_writers.setdefault(name, []).append(number)
 
-    def reached(self, names: Iterable[bytes]) -> set[bytes]:
-        """Every name that any of `names` or an effect may depend on, and these names themselves."""
-        reached: set[bytes] = set()
+    def reached_by_effects(self, reached: set[bytes]) -> set[bytes]:
+        """What is reached already, and every name that an effect or a failure may depend on."""
+        return self.reached((name for used in self._used_by_effects for name in used), reached)
+
+    def reached(self, names: Iterable[bytes], before: AbstractSet[bytes] = frozenset()) -> set[bytes]:
+        """Every name that any of `names` may depend on, and these names themselves. before: what is reached already."""
+        reached = {*before}
         waiting = [*names]
-        for used in self._used_by_effects:
-            waiting += used
         followed = bytearray(len(self._reads))
         while waiting:
             name = waiting.pop()
@@ -229,12 +242,12 @@ class _Functions:
         return bool(self._spans)
 
     def call(self, node: Node, depth: int) -> tuple[list[bytes], bool] | None:
-        """What a call reads, and whether it may have effects; None where the node calls no function of the model."""
+        """What a call reads, and whether it may fail or have effects; None where the node calls no known function."""
         key = (_domain(node.domain), node.operator, node.overload)
         if key not in self._spans:
             return None
         use = self._use(key, depth)
-        if use is None or key[0] in _WITHOUT_EFFECTS:  # an operator of this name may be what is run
+        if use is None or key[0] in _DOMAINS:  # an operator of this name may be what is run
             return node.inputs, True
         reads = [name for position, name in enumerate(node.inputs) if position >= use.arguments or position in use.used]
         return reads, use.effects
@@ -262,7 +275,7 @@ class _Functions:
             elif field.number == _FUNCTION_OUTPUT:
                 results.append(self._nodes.text(field))
             at = field.end
-        reached = flow.reached(results)
+        reached = flow.reached_by_effects(flow.reached(results))
         used = frozenset(position for position, name in enumerate(arguments) if name in reached)
         return _Use(len(arguments), used, flow.has_effects)
 
@@ -275,7 +288,7 @@ class _Functions:
 
 
 class _Use(NamedTuple):
-    """How many arguments a function has, which of them its results depend on, and whether it may have effects."""
+    """How many arguments a function has, which of them it depends on, and whether it may fail or have effects."""
 
     arguments: int
     used: frozenset[int]
