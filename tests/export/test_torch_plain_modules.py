@@ -57,7 +57,7 @@ def test_a_program_takes_the_features_that_are_read(tmp_path: Path) -> None:
     said = [str(it.message) for it in warned]
     assert said == [
         'forward does not read feats["unread"], feats["item.price"], feats["user"]["unread"]: '
-        "the file does not take it, and the signature leaves it out.",
+        "neither file nor signature has such an input.",
         "torch.export drops arguments that the example does not pass: the file always uses scale=1.0. Pass them in "
         "example_inputs or example_kwargs to keep them.",
     ]

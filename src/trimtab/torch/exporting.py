@@ -75,9 +75,7 @@ def _as_read(torch: Any, module: Any, example: Example) -> Example:
         same = False
     if not same:
         return example
-    warn_of_loss(
-        f"forward does not read {', '.join(unread)}: the file does not take it, and the signature leaves it out."
-    )
+    warn_of_loss(f"forward does not read {', '.join(unread)}: neither file nor signature has such an input.")
     return less
 
 

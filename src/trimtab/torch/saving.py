@@ -214,7 +214,7 @@ def _as_read(described: Signature, derived: Signature) -> Signature:
     (overload,) = described.entry_point().overloads
     unread = [it.call_path for it in overload.inputs if it.call_path not in read.get(_holder(it), (it.call_path,))]
     if unread:
-        warn_of_loss(f"forward does not read {', '.join(unread)}: the signature leaves it out.")
+        warn_of_loss(f"forward does not read {', '.join(unread)}, so the signature has no such input.")
     inputs = [it for it in overload.inputs if it.call_path not in unread]
     present = {it.call_path for it in inputs}
     # Read in another branch than the one that the example took.

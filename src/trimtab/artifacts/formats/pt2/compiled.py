@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FOLDER = "data/aotinductor/"
 
 _MAX_METADATA_BYTES = 20 << 20
+_MAX_MODELS = 64
 _MAX_RANK = 1000
 _MAX_SIZE = 1 << 62
 
@@ -50,6 +51,7 @@ def compiled_models(archive: TorchArchive) -> dict[str, str | None]:
             models[model] = entry
         elif model and file.endswith((".so", ".o", ".cpp")):
             models.setdefault(model)
+        check_count(len(models), _MAX_MODELS, "compiled models", archive.place(FOLDER))
     return models
 
 

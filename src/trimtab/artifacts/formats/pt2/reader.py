@@ -14,7 +14,6 @@ from trimtab.artifacts.formats.pt2 import schema
 from trimtab.artifacts.formats.pt2.liveness import MAX_GRAPH_BYTES, live_values
 from trimtab.artifacts.formats.pt2.pytree import leaf_paths, read_tree
 from trimtab.artifacts.formats.pt2.symbolic import is_readable, symbolic_text
-from trimtab.artifacts.formats.torch_archive import TorchArchive, embed, expect_archive, open_archive
 from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError, RefusedArtifactError, SignatureError
 from trimtab.signature.dtypes import DType, dtype_of
@@ -37,12 +36,8 @@ from trimtab.signature.types import Dim, Literal, Opaque, Scalar, Sparse, Tensor
 if TYPE_CHECKING:
     from msgspec import Raw
 
+    from trimtab.artifacts.formats.torch_archive import TorchArchive
     from trimtab.signature.path import Step
-    from trimtab.source.bytes import ByteSource
-
-__all__ = ["declared", "derive", "embed", "match", "name"]
-
-name = "pt2"
 
 MAX_PROGRAM_BYTES = 80 << 20
 """Of one program, and of all: text that is read, of which little is decoded."""
@@ -52,18 +47,8 @@ MAX_CODE_BYTES = 8 << 20
 COMPILED = "data/aotinductor/"
 
 
-def match(source: ByteSource) -> bool:
-    """Whether this is a torch.export or AOTInductor package, of any layout."""
-    archive = open_archive(source)
-    return archive is not None and (archive.legacy or "archive_format" in archive)
-
-
-def derive(source: ByteSource) -> Signature:
-    """One entry point per program, and per compiled model that has no program of its name.
-
-    RefusedArtifactError for a package that holds nothing but compiled code without its text.
-    """
-    archive = expect_archive(source)
+def read_archive(archive: TorchArchive) -> Signature:
+    """What all programs and compiled models of the archive say."""
     found = _Found(archive)
     for entry_name, path in _program_names(archive).items():
         found.read_program(entry_name, path)
@@ -75,14 +60,14 @@ def derive(source: ByteSource) -> Signature:
     if not found.entry_points:
         raise RefusedArtifactError(
             "this package holds compiled code (AOTInductor or ExecuTorch) and no exported program",
-            where=source.name,
+            where=archive.directory.source.name,
             hint="Compiled code does not name its inputs. Embed a signature: trimtab embed MODEL.pt2 --signature FILE",
         )
     return Signature(
         entry_points=tuple(found.entry_points.values()),
         default_entry_point="model" if "model" in found.entry_points else next(iter(found.entry_points)),
         provenance=Provenance(
-            format=name,
+            format="pt2",
             producer=f"torch {', '.join(sorted(found.versions))}".strip(),
             learned=Learned.DERIVED,
             notes=tuple(dict.fromkeys(found.notes)),
@@ -129,9 +114,8 @@ class _Found:
         return data
 
 
-def declared(source: ByteSource) -> bytes | None:
-    """The document at `extra/module_info.json`, or else the one in the metadata of a compiled model."""
-    archive = expect_archive(source)
+def find_document(archive: TorchArchive) -> bytes | None:
+    """The document in the archive's own place, or else in the metadata of its compiled model."""
     document = archive.document()
     if document is not None or not archive.names(COMPILED):
         return document

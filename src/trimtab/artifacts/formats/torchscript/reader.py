@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trimtab.artifacts.formats.torch_archive import TorchArchive, declared, embed, expect_archive, open_archive
 from trimtab.artifacts.formats.torchscript.code import ClassCode, Method, returned_keys
 from trimtab.artifacts.formats.torchscript.defaults import read_default
 from trimtab.artifacts.formats.torchscript.examples import Example, read_examples
@@ -36,29 +35,19 @@ from trimtab.source.pickle import pickled_names, read_pickle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trimtab.source.bytes import ByteSource
-
-__all__ = ["declared", "derive", "embed", "match", "name"]
-
-name = "torchscript"
+    from trimtab.artifacts.formats.torch_archive import TorchArchive
 
 MAX_PICKLE_BYTES = 16 << 20
 _ROOT_CLASS_BYTES = 4096
 
 
-def match(source: ByteSource) -> bool:
-    """Whether this is a TorchScript archive: `constants.pkl` is the test that torch itself uses."""
-    archive = open_archive(source)
-    return archive is not None and "constants.pkl" in archive and "archive_format" not in archive
-
-
-def derive(source: ByteSource) -> Signature:
+def read_archive(archive: TorchArchive) -> Signature:
     """One entry point per method of the root class; `forward` first."""
-    archive = expect_archive(source)
     try:
         return _signature(archive)
     except ArtifactError as failure:
-        raise failure if failure.where.startswith(source.name) else failure.within(archive.place("code")) from None
+        placed = failure.where.startswith(archive.directory.source.name)
+        raise failure if placed else failure.within(archive.place("code")) from None
 
 
 def _signature(archive: TorchArchive) -> Signature:
@@ -89,7 +78,10 @@ def _signature(archive: TorchArchive) -> Signature:
         ),
         default_entry_point=methods[0].name,
         provenance=Provenance(
-            format=name, producer=_producer(archive), learned=Learned.DERIVED, notes=_notes(methods, bool(root.hooks))
+            format="torchscript",
+            producer=_producer(archive),
+            learned=Learned.DERIVED,
+            notes=_notes(methods, bool(root.hooks)),
         ),
     )
 
