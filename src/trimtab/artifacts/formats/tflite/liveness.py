@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from trimtab.source.flatbuffer import FlatTable
 
-MAX_OPERATORS = 50_000
+MAX_OPERATORS = 30_000
 """How many operators of a model are followed; of a larger one no input is known to be live or dead."""
 
-MAX_STEPS = 500_000
+MAX_STEPS = 200_000
 """How many operators are gone over in all; past that, what is not known to be live stays unknown."""
 
 # Model, SubGraph

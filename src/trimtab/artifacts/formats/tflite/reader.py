@@ -32,6 +32,9 @@ MAIN = "main"
 """The entry point of a model without signatures: its first subgraph, which interpreters run by default."""
 
 DEFAULT_SIGNATURE = "serving_default"
+MAX_SUBGRAPHS = 10_000
+"""A branch has two and a loop has two; models have some tens of them."""
+
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 
@@ -86,6 +89,7 @@ class _Model:
         if not root.count(_SUBGRAPHS):
             raise ArtifactError(where=source.name, expected="a TensorFlow Lite model with a subgraph", got="none")
         check_count(root.count(_SIGNATURES), MAX_ENTRY_POINTS, "signatures", source.name)
+        check_count(root.count(_SUBGRAPHS), MAX_SUBGRAPHS, "subgraphs", source.name)
         self._flow = Flow(root)
         self._graphs: dict[int, FlatTable] = {}
         self._docs: dict[tuple[int, int], str] = {}  # by subgraph and tensor
@@ -160,7 +164,16 @@ class _Model:
 
     def _graph(self, index: int) -> FlatTable:
         if index not in self._graphs:
-            self._graphs[index] = self._root.table_in(_SUBGRAPHS, index)
+            graph = self._root.table_in(_SUBGRAPHS, index)
+            twin = next((other for other, known in self._graphs.items() if known.at == graph.at), None)
+            if twin is not None:
+                raise ArtifactError(
+                    where=f"{self._source.name}: subgraph {index}",
+                    expected="a table of its own",
+                    got=f"that of subgraph {twin}",
+                    hint="No converter shares them: the file is made to exhaust whoever reads it.",
+                )
+            self._graphs[index] = graph
         return self._graphs[index]
 
     def _mapped(self, definition: FlatTable, field: int, where: str) -> list[tuple[str, int]]:
