@@ -8,9 +8,10 @@ of the language it cannot be made to recurse.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from trimtab.artifacts.limits import MAX_ENTRY_POINTS, MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
@@ -23,8 +24,7 @@ MAX_LINES = 300_000
 MAX_NESTING = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """One argument: its name, its type and its default as the code has them."""
 
     name: str
@@ -32,8 +32,7 @@ class Argument:
     default: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Struct, frozen=True):
     """One method without its `self`."""
 
     name: str
@@ -42,8 +41,7 @@ class Method:
     body: str
 
 
-@dataclass(slots=True)
-class ClassCode:
+class ClassCode(Struct):
     """One class.
 
     fields: its attributes with their types, in order. members: an enumeration's members with their values.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trimtab.artifacts.formats.torchscript.code import ClassCode, split_classes, split_items
 from trimtab.artifacts.formats.torchscript.defaults import read_default
@@ -31,8 +32,7 @@ _SCALARS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One leaf of an argument's type: tuples and named tuples are taken apart, everything else is one leaf.
 
     text: the type as the code spells it. categories: the values of an enumeration's members.

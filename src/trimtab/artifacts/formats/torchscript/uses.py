@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trimtab.signature.model import Live
 
@@ -24,8 +25,7 @@ _MAX_WORK = 8 << 20
 """Characters to go through for the arguments that are dicts and tuples; beyond, how their parts are used stays open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """How a body uses one argument.
 
     live: whether anything depends on it. keys: the keys under which it is read as a dict, where all reads are literal.
