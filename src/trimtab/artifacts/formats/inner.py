@@ -35,7 +35,7 @@ class Inner(NamedTuple):
 def read_inner(folder: str, relative: str) -> Inner | None:
     """The model at a path below a folder, or None where nothing lies there.
 
-    ArtifactError for a path that leads out of the folder, and for a model of a known kind that is damaged.
+    ArtifactError for a path that leads out of the folder, and for a model that is damaged inside.
     """
     if os.path.isabs(relative) or ".." in relative.replace("\\", "/").split("/") or "\0" in relative:
         raise ArtifactError(
@@ -52,17 +52,15 @@ def read_inner(folder: str, relative: str) -> Inner | None:
 
     try:
         format_, source = open_artifact(path)
-    except RefusedArtifactError as refusal:
-        return Inner(path, None, f"{relative} is not read: {refusal.problem or refusal}")
-    except ArtifactError:
-        return Inner(path, None, f"{relative} is no model file that can be read without its framework")
+    except ArtifactError as failure:
+        return Inner(path, None, f"{relative} is not read: {_reason(failure)}")
     with source:
         if format_.name in DESCRIBING:
             return Inner(path, None, f"{relative} is a description itself and is not followed")
         try:
             return Inner(path, read_from(format_, source))
         except RefusedArtifactError as refusal:
-            return Inner(path, None, f"{relative} does not say its inputs: {refusal.problem or refusal}")
+            return Inner(path, None, f"{relative} does not say its inputs: {_reason(refusal)}")
 
 
 def raise_first(found: Iterable[ContradictionError]) -> None:
@@ -75,6 +73,14 @@ def raise_first(found: Iterable[ContradictionError]) -> None:
 
 MAX_CONTRADICTIONS = 1_000
 """How many are found: who has so many needs no more."""
+
+
+def _reason(failure: ArtifactError) -> str:
+    sides = f"expected {failure.expected}, got {failure.got}" if failure.expected else failure.got
+    return (failure.problem or sides)[:_LONGEST_REASON]
+
+
+_LONGEST_REASON = 200
 
 
 def clash(stated: Type, actual: Type, *, casts: frozenset[DType] = frozenset()) -> bool:

@@ -89,7 +89,8 @@ def _contradictions(stated: Overload, inner: Signature, model: ModelFile, where:
             yield _contradiction(f"{where}: input {each.name!r}", str(known[each.name].type), str(each.type), model)
     outputs = {it.name: it for it in inner.outputs}
     for output in stated.outputs:
-        if output.name in outputs and clash(output.type, outputs[output.name].type, casts=_CASTS):
+        named = output.path is None  # else the name is one that we made up
+        if named and output.name in outputs and clash(output.type, outputs[output.name].type, casts=_CASTS):
             yield _contradiction(
                 f"{where}: output {output.name!r}", str(outputs[output.name].type), str(output.type), model
             )
