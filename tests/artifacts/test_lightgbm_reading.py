@@ -305,7 +305,8 @@ def text() -> bytes:
         (b"feature_names=city code", b"feature_names=city city", "each name once"),
         (b"feature_names=city ", b"feature_names=", "expected 7 of them"),
         (b"feature_names=city ", b"feature_names=\xff ", "UTF-8"),
-        (b"feature_infos=", b"feature_infos=[1:2:3] ", "minimum:maximum|expected 7"),
+        (b" none", b" [1:2:3]", "minimum:maximum"),
+        (b" none", b" 1:99999999999999", "category codes"),
         (b"label_index=0", b"feature_names=a b", "the line once"),
         (b"\npandas_categorical:null", b"\npandas_categorical:{}", "a list of lists"),
         (b"\npandas_categorical:null", b"\npandas_categorical:[[NaN]]", "strict JSON"),
@@ -315,6 +316,19 @@ def test_contradictions_are_refused(text: bytes, old: bytes, new: bytes, problem
     assert text.count(old) == 1
     with pytest.raises(ArtifactError, match=problem):
         read_signature(MemorySource(text.replace(old, new)))
+
+
+def test_numbers_beyond_64_bits_are_held_as_floats_or_not_at_all() -> None:
+    data = frame({"code": [1, 2]})
+    text = train({}, data).model_to_string() + "\npandas_categorical:[[1, 99999999999999999999999]]\n"
+    text = re.sub(r"\[0:8\]", "[0:99999999999999999999999]", text)
+    signature = read_signature(MemorySource(text.encode()))
+    code, _, clicks = signature.inputs
+    assert code.constraints is None
+    assert clicks.constraints is not None
+    assert clicks.constraints.range is not None
+    assert clicks.constraints.range.maximum == 1e23
+    encode_document(signature)
 
 
 def test_windows_line_ends_are_refused_before_lightgbm_crashes(text: bytes) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trimtab.artifacts import embed_signature, read_signature
 from trimtab.artifacts.formats import xgboost as reader
 from trimtab.artifacts.formats.xgboost import model_file
-from trimtab.errors import ArtifactError, ContradictionError
+from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError
 from trimtab.signature.document import encode_document
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Live, Signature
@@ -297,6 +297,20 @@ def test_json_written_by_others_is_read(model: dict[str, Any], more: dict[str, A
     turned = {"version": model["version"], "learner": dict(reversed(model["learner"].items()))}
     for value in (model, turned):
         assert read_signature(MemorySource(rewritten(value, **more))).input_names == tuple("abcde")
+
+
+def test_categories_behind_the_trees_are_found(corpus: Path) -> None:
+    value = json.loads((corpus / "formats" / "xgb_cat.json").read_text())
+    model = value["learner"]["gradient_booster"]["model"]
+    model["cats"] = model.pop("cats")
+    constraints = read_signature(MemorySource(rewritten(value))).inputs[2].constraints
+    assert constraints is not None
+    assert constraints.categories == ("de", "fr", "us")
+
+
+def test_a_configuration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedArtifactError, match="configuration"):
+        read_signature(MemorySource(train({}).save_config().encode()))
 
 
 def test_names_with_backslash_u_are_taken_as_xgboost_takes_them(model: dict[str, Any]) -> None:

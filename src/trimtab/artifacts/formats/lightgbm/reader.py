@@ -11,6 +11,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from trimtab.artifacts.formats.columns import are_categories, check_names
 from trimtab.artifacts.formats.lightgbm.model_text import Footer, Header, read_footer, read_header, split_features
 from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
@@ -79,11 +80,20 @@ def declared(source: ByteSource) -> bytes | None:
 
 
 def embed(path: str, document: bytes) -> None:
-    """Write the document into the header; every other byte of the file stays as it is."""
-    from trimtab.artifacts.formats.lightgbm.header_line import write_line
+    """Write the document as the header's last line, in place of the one before; every other byte stays as it is.
 
+    Trees are found by their sizes, which do not change. The file is copied and replaced in one step.
+    """
+    from trimtab.artifacts.formats.rewriting import rewrite  # reading does not need it
+    from trimtab.source.bytes import LocalFile
+
+    with LocalFile(path) as source:
+        header = read_header(source)
+        size = source.size
+    start, stop = header.lines.get(DOCUMENT_KEY, (header.end, header.end))
     # LightGBM refuses a line with a second "=", which in JSON can only stand inside of a string.
-    write_line(path, DOCUMENT_KEY, document.replace(b"=", rb"\u003d"))
+    line = DOCUMENT_KEY.encode() + b"=" + document.replace(b"=", rb"\u003d") + b"\n"
+    rewrite(path, [(0, start), (stop, header.end), line, (header.end, size)])
 
 
 def _columns(source: ByteSource, header: Header, footer: Footer, notes: list[str]) -> tuple[Input, ...]:
@@ -99,9 +109,7 @@ def _columns(source: ByteSource, header: Header, footer: Footer, notes: list[str
                 got=str(len(values)),
                 hint="LightGBM cannot load such a file. Save the model again.",
             )
-    if len(set(names)) != len(names):
-        twice = next(each for each in names if names.count(each) > 1)
-        raise ArtifactError(where=f"{source.name}: feature_names", expected="each name once", got=f"{twice!r} twice")
+    check_names(names, f"{source.name}: feature_names")
     seen = [
         _Seen(info, f"{source.name}: feature_infos of {feature!r}") for feature, info in zip(names, infos, strict=True)
     ]
@@ -143,7 +151,7 @@ class _Seen:
                 self._range = Range(minimum=_bound(low), maximum=_bound(high))
             elif info != "none":
                 check_count(info.count(":"), MAX_VALUES, "category codes", where)
-                self.codes = tuple(sorted(code for each in info.split(":") if (code := int(each)) >= 0))
+                self.codes = tuple(sorted(code for each in info.split(":") if (code := _code(each)) >= 0))
         except ValueError:
             raise ArtifactError(
                 where=where, expected="[minimum:maximum], category codes between colons, or none", got=repr(info)[:80]
@@ -158,12 +166,18 @@ class _Seen:
         return Constraints(range=self._range) if self._range is not None else None
 
 
+def _code(text: str) -> int:
+    if len(text) > 11:
+        raise ValueError("more than 32 bits")
+    return int(text)
+
+
 def _bound(text: str) -> int | float | None:
-    try:
-        return int(text)
-    except ValueError:
-        number = float(text)
-        return number if math.isfinite(number) else None
+    """A limit: whole where it is written so, and a float holds it; None where it is none."""
+    number = float(text)
+    if not math.isfinite(number):
+        return None
+    return int(number) if text.lstrip("-").isdigit() and abs(number) < 1 << 53 else number
 
 
 def _pandas_categories(footer: Footer, seen: list[_Seen], notes: list[str]) -> dict[int, tuple[Any, ...]]:
@@ -195,8 +209,7 @@ def _pandas_categories(footer: Footer, seen: list[_Seen], notes: list[str]) -> d
 
 
 def _covers(values: list[Any], seen: _Seen) -> bool:
-    plain = all(isinstance(each, str | int | float) for each in values)
-    return plain and max(seen.codes or (-1,)) < len(values)
+    return are_categories(values) and max(seen.codes or (-1,)) < len(values)
 
 
 def _dtype(categories: tuple[Any, ...]) -> DType | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trimtab.artifacts.formats.columns import check_names
 from trimtab.artifacts.formats.skops.dropped import dropped_columns
 from trimtab.artifacts.formats.skops.nodes import SCHEMA, Node, read_schema
-from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.errors import ArtifactError, RefusedArtifactError
 from trimtab.signature.document import FILE_NAME, MAX_DOCUMENT_BYTES
 from trimtab.signature.dtypes import DType
@@ -96,9 +96,7 @@ def _inputs(root: Node, source: ByteSource) -> tuple[Input, ...]:
             expected=f"{count} names (n_features_in_)",
             got=str(len(names)),
         )
-    if len(set(names)) != len(names):
-        raise ArtifactError(where=f"{source.name}: feature_names_in_", expected="each name once", got="one twice")
-    check_count(len(names), MAX_VALUES, "features", source.name)
+    check_names(names, f"{source.name}: feature_names_in_")
     dropped = dropped_columns(root)
     return tuple(
         Input(

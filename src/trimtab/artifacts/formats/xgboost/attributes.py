@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 
+from trimtab.artifacts.formats.rewriting import rewrite
 from trimtab.artifacts.formats.xgboost.binary import attribute_places
 from trimtab.artifacts.formats.xgboost.model_file import UBJSON_START
 from trimtab.artifacts.formats.xgboost.text import ATTRIBUTES, outline_of
 from trimtab.errors import ArtifactError
 from trimtab.source.bytes import ByteSource, LocalFile
-from trimtab.source.replace import copy_range, replacing
 
 
 def write_attribute(path: str, key: str, value: bytes) -> None:
@@ -24,22 +23,7 @@ def write_attribute(path: str, key: str, value: bytes) -> None:
         binary = source.head(len(UBJSON_START)) == UBJSON_START
         start, end, attributes = (_binary if binary else _text)(source, key, value)
         size = source.size
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with replacing(path) as temporary, open(temporary, "xb", buffering=0) as target:
-                copy_range(descriptor, target.fileno(), 0, start)
-                _write(target.fileno(), attributes)
-                copy_range(descriptor, target.fileno(), end, size)
-        finally:
-            os.close(descriptor)
-    except OSError as failure:
-        raise ArtifactError(where=path, expected="a file that can be written", got=str(failure)) from failure
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    rewrite(path, [(0, start), attributes, (end, size)])
 
 
 def _binary(source: ByteSource, key: str, value: bytes) -> tuple[int, int, bytes]:

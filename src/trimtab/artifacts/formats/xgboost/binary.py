@@ -34,8 +34,9 @@ def read_binary(source: ByteSource) -> ModelFile:
 
 
 def attribute_places(source: ByteSource) -> Iterator[tuple[str, int, int]]:
-    """Each attribute's key, and where the member lies: from its key to the end of its value. First, the object itself
-    under the key "". ArtifactError where the learner has no attributes before its booster.
+    """Where the attributes lie, under the key "", and then where each of them does, from its key to its value's end.
+
+    ArtifactError where the learner has no attributes before its booster.
     """
     walk = UbjsonWalk(source)
     for key in walk.members():
@@ -56,6 +57,12 @@ def attribute_places(source: ByteSource) -> Iterator[tuple[str, int, int]]:
 
 
 def _members(source: ByteSource, start: int) -> Iterator[tuple[str, int, int]]:
+    if source.read(start, 2) in (b"{#", b"{$"):
+        raise ArtifactError(
+            where=f"{source.name} at offset {start}",
+            expected="attributes as XGBoost writes them",
+            got="a counted object",
+        )
     walk = UbjsonWalk(source, start)
     before = start + 1
     for key in walk.members():
@@ -73,6 +80,7 @@ class _Reader:
         self.categories: Any = None
         self.split_on: frozenset[int] | None = None
         self._jumped = False
+        self._has_model = False
 
     def model(self) -> dict[str, Any]:
         model: dict[str, Any] = {}
@@ -86,7 +94,8 @@ class _Reader:
         for key in self.walk.members():
             self._once(key, learner)
             if key == "gradient_booster":
-                learner[key] = {"name": self._booster("learner_model_param" not in learner)}
+                kind = self._booster("learner_model_param" not in learner)
+                learner[key] = {"name": kind, **({"model": None} if self._has_model else {})}
             else:
                 learner[key] = self.walk.value()
         return learner
@@ -110,6 +119,7 @@ class _Reader:
         return kind
 
     def _tree_model(self, before_parameters: bool) -> None:
+        self._has_model = True
         for key in self.walk.members():
             if key == "cats":
                 self.categories = self.walk.value()

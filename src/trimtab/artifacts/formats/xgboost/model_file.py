@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from trimtab.artifacts.limits import MAX_VALUES, check_count
-from trimtab.errors import ArtifactError
+from trimtab.artifacts.formats.columns import check_names
+from trimtab.errors import ArtifactError, RefusedArtifactError
 
 if TYPE_CHECKING:
     from trimtab.source.bytes import ByteSource
@@ -95,11 +95,17 @@ def model_file(
     """The facts in a decoded model without trees, checked. categories: the value of `cats`, or None."""
     learner = _converted(value.get("learner"), Learner, source, "learner")
     booster = value["learner"].get("gradient_booster")
+    if not isinstance(booster, dict) or not booster.keys() & {"model", "gbtree"}:
+        raise RefusedArtifactError(
+            "this is the configuration of an XGBoost model, without the model",
+            where=source.name,
+            hint="Save the model itself: booster.save_model, not save_config.",
+        )
     encodings = () if categories is None else _converted(categories, _Categories, source, "cats").enc
     model = ModelFile(
         learner=learner,
         version=_converted(value.get("version", ()), tuple[int, ...], source, "version"),
-        booster=str(booster.get("name", "")) if isinstance(booster, dict) else "",
+        booster=str(booster.get("name", "")),
         categories=encodings,
         split_on=split_on,
     )
@@ -134,7 +140,7 @@ def _check(source: ByteSource, model: ModelFile) -> None:
                 where=f"{source.name}: learner_model_param.{key}", expected="a number as text", got=repr(number)[:80]
             )
     names = model.learner.feature_names
-    check_count(len(names), MAX_VALUES, "feature names", f"{source.name}: feature_names")
+    check_names(names, f"{source.name}: feature_names")
     count = feature_count(model)
     for key, values in (
         ("feature_names", names),
@@ -149,6 +155,3 @@ def _check(source: ByteSource, model: ModelFile) -> None:
                 got=str(len(values)),
                 hint="Was the file edited by hand? Save the model again with XGBoost.",
             )
-    if len(set(names)) != len(names):
-        twice = next(each for each in names if names.count(each) > 1)
-        raise ArtifactError(where=f"{source.name}: feature_names", expected="each name once", got=f"{twice!r} twice")

@@ -7,11 +7,11 @@ number into float32. NaN is a missing value to every booster, so every column ma
 
 from __future__ import annotations
 
-import math
 import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from trimtab.artifacts.formats.columns import are_categories
 from trimtab.artifacts.formats.xgboost.model_file import (
     UBJSON_START,
     Encoding,
@@ -211,7 +211,7 @@ def _categories(encoding: Encoding, feature: str, notes: list[str]) -> tuple[str
     other than ASCII may be a part of the category, with a part of the one before: `["éa", "bc"]` becomes `["é", "ab"]`.
     """
     if encoding.offsets is None:
-        if all(map(math.isfinite, encoding.values)):
+        if are_categories(encoding.values):
             return tuple(encoding.values)
         notes.append(f"the categories of {feature!r} are not all numbers")
         return None

@@ -40,10 +40,9 @@ def read_text(source: ByteSource) -> ModelFile:
     text, spans = outline_of(source)
     check_json(text, source.name)
     value = strict_json.parse(_with_literal_escapes(text, source), where=source.name, error=ArtifactError)
-    categories = [spans[path] for path in _CATEGORIES if path in spans]
-    return model_file(
-        source, value, _read_categories(source, *categories[0]) if categories else None, _split_on(source)
-    )
+    places = [spans[path] for path in _CATEGORIES if path in spans]
+    categories = _read_categories(source, *places[0]) if places else _categories_behind(value)
+    return model_file(source, value, categories, _split_on(source))
 
 
 def outline_of(source: ByteSource) -> JsonOutline:
@@ -79,6 +78,15 @@ def _read_categories(source: ByteSource, start: int, end: int) -> Any:
         return msgspec.json.decode(source.read(start, end - start))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
         raise ArtifactError(where=f"{source.name}: cats", expected="JSON", got=str(failure)) from None
+
+
+def _categories_behind(value: Any) -> Any:
+    """The categories of a text that has them behind its trees, where they are not left out; else None."""
+    try:
+        booster = value["learner"]["gradient_booster"]
+        return booster.get("gbtree", booster)["model"]["cats"]
+    except (LookupError, TypeError, AttributeError):
+        return None
 
 
 def _split_on(source: ByteSource) -> frozenset[int] | None:
