@@ -74,6 +74,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         CALL_F0 + A_AND_Y, b"".join(function(f"F{i}", [f"F{i + 1}"] * 2) for i in range(1000))
     ),
     "a function that calls itself": lambda: onnx_file(CALL_F0 + A_AND_Y, function("F0", ["F0", "F0"])),
+    "functions with long names": lambda: onnx_file(
+        CALL_F0 + A_AND_Y, b"".join(function(f"{i}" * 20_000, []) for i in range(1000))
+    ),
+    "results with long names": lambda: onnx_file(
+        encode_field(1, encode_field(5, encode_field(6, encode_field(12, encode_field(1, b"r" * 60_000)) * 1000)))
+        + A_AND_Y
+    ),
     "initializers without end": lambda: onnx_file(
         b"".join(encode_field(5, encode_field(8, b"%d" % i)) for i in range(450_000)) + A_AND_Y
     ),

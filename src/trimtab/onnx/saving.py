@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from trimtab.artifacts import embed_signature, read_signature
-from trimtab.errors import LossyExportWarning, missing_extra
+from trimtab.errors import ArtifactError, LossyExportWarning, missing_extra
 from trimtab.onnx.details import with_details
 from trimtab.onnx.writing import model_proto, written
 from trimtab.signature.model import Presence
@@ -56,17 +56,20 @@ def save(
     except ImportError:
         raise missing_extra("onnx", "onnx", "saving ONNX models") from None
     made = model_proto(model, onnx)
-    with written(made, os.fspath(path), onnx, external_data=external_data) as temporary:
-        named = with_details(
-            read_signature(temporary) if signature is None else signature,
-            input_names=input_names,
-            output_names=output_names,
-            dimension_names=dimension_names,
-            dynamic=dynamic,
-            details=details,
-        )
-        embed_signature(temporary, named)
-        saved = read_signature(temporary)
+    try:
+        with written(made, os.fspath(path), onnx, external_data=external_data) as temporary:
+            named = with_details(
+                read_signature(temporary) if signature is None else signature,
+                input_names=input_names,
+                output_names=output_names,
+                dimension_names=dimension_names,
+                dynamic=dynamic,
+                details=details,
+            )
+            embed_signature(temporary, named)
+            saved = read_signature(temporary)
+    except OSError as failure:
+        raise ArtifactError(where=os.fspath(path), expected="a file that can be written", got=str(failure)) from failure
     _warn_of_weights(made, saved)
     _warn_of_unnamed_sizes(saved)
     return saved
