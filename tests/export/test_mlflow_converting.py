@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import mlflow.onnx
 import onnx
 from hypothesis import assume, given, settings
 from mlflow.models import ModelSignature
-from mlflow.types.schema import Object, Schema
+from mlflow.types.schema import ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
 
 import trimtab.mlflow
 from mlflow_strategies import signatures
@@ -123,6 +124,21 @@ def test_columns_of_a_table_are_columns() -> None:
 def test_what_mlflow_cannot_express_is_refused(value: Input, says: str) -> None:
     with pytest.raises(SignatureError, match=says):
         trimtab.mlflow.to_mlflow(of_inputs(value))
+
+
+def test_dates_and_objects_are_defaults_too() -> None:
+    schema = ParamSchema(
+        [
+            ParamSpec("when", DataType.datetime, datetime(2020, 1, 2, 3, 4)),
+            ParamSpec("days", DataType.datetime, [datetime(2020, 1, 2)], (-1,)),
+            ParamSpec("how", Object([Property("k", DataType.long)]), {"k": 5}),
+            ParamSpec("text", DataType.string, None),
+        ]
+    )
+    signature = ModelSignature(inputs=Schema([ColSpec("long", "a")]), params=schema)
+    ours = trimtab.mlflow.from_mlflow(signature)
+    assert [str(it.type) for it in ours.inputs[1:3]] == ["datetime", "sequence of datetime"]
+    assert trimtab.mlflow.to_mlflow(ours).to_dict() == signature.to_dict()
 
 
 def test_outputs_may_be_left_out() -> None:
