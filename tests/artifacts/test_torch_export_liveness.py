@@ -189,3 +189,4 @@ def test_graphs(nodes: list[Any], live: set[str] | None) -> None:
 
 def test_a_graph_that_is_too_large_is_left_open() -> None:
     assert live_values(b"[" + b" " * MAX_GRAPH_BYTES + b"]", b"[]", b"[]") is None
+    assert live_values(b"[" + b"{}," * (MAX_GRAPH_BYTES // 4) + b"{}]", b"[]", b"[]") is None

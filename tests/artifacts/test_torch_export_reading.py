@@ -232,3 +232,22 @@ def test_the_loss_of_a_training_program_is_a_tensor(tmp_path: Path) -> None:
     torch.export.save(_export_forward_backward(torch.export.export(Loss(), (X,))), path)
     (output,) = read_signature(path).outputs
     assert output.type == Tensor(DType.FLOAT32, ())
+
+
+def test_limits_of_values_that_were_dropped_are_dropped_as_torch_does(tmp_path: Path) -> None:
+    class Summing(torch.nn.Module):
+        def forward(self, x: Any, y: Any) -> Any:
+            total = y.sum().item()
+            torch._check(total >= 2)
+            return x[0], x[:total], y.long().sum().item() * 0
+
+    class Dropping(torch.nn.Module):
+        def forward(self, x: Any, y: Any) -> Any:
+            y.sum().item()
+            return x[0]
+
+    for name, module in (("kept", Summing()), ("dropped", Dropping())):
+        path = tmp_path / f"{name}.pt2"
+        torch.export.save(torch.export.export(module, (X, torch.ones(3, dtype=torch.int64))), str(path))
+        ours = read_signature(path).entry_point().overloads[0].dimensions
+        assert set(ours) == {str(it) for it in torch.export.load(str(path)).range_constraints}, name

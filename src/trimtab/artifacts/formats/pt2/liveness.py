@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_GRAPH_BYTES = 4 << 20
 """The nodes of a larger graph are not walked: their inputs stay unknown, so that reading stays quick."""
 
+_MAX_OBJECTS = 300_000
+"""A node is a dozen: a graph of this many in four megabytes is none of torch's."""
+
 
 class _Node(Struct):
     target: str = ""
@@ -44,7 +47,7 @@ def live_values(nodes: bytes, inputs: bytes, outputs: bytes, written: Iterable[s
     nodes, inputs, outputs: the graph's, as JSON. written: values that count as used besides.
     None where the graph is too large, or not of the form that is known: then nothing can be said.
     """
-    if len(nodes) > MAX_GRAPH_BYTES:
+    if len(nodes) > MAX_GRAPH_BYTES or nodes.count(b"{") > _MAX_OBJECTS:
         return None
     wanted = [*_names(outputs), *(name.encode() for name in written)]
     try:

@@ -224,8 +224,10 @@ class _ProgramReader:
             return []
         named = set(_SYMBOL.findall(values))
         absent = [symbol for symbol in limits if symbol.isidentifier() and symbol.encode() not in named]
-        nodes = bytes(graph.nodes) if len(absent) <= _MAX_ABSENT else b""  # subgraphs lie in nodes
-        return [symbol for symbol in absent if nodes and f"Symbol('{symbol}'".encode() not in nodes]
+        nodes = bytes(graph.nodes)  # subgraphs lie in nodes
+        if len(absent) > _MAX_ABSENT or len(nodes) > MAX_GRAPH_BYTES:
+            return []
+        return [symbol for symbol in absent if f"Symbol('{symbol}'".encode() not in nodes]
 
     def _input_leaves(self, specs: list[tuple[str, Raw]]) -> list[Leaf]:
         if self._call is None:  # an inner program without a call signature: the graph's own, mangled names
