@@ -97,7 +97,7 @@ def completed_inputs(inputs: tuple[Input, ...], estimator: Any, table: Table | N
 def _inputs(estimator: Any, table: Table | None) -> tuple[Input, ...]:
     recorded = recording(estimator)
     names = [str(each) for each in getattr(recorded, "feature_names_in_", ())]
-    if names:
+    if names and len(set(names)) == len(names):
         return tuple(
             Input(name=each, type=Tensor(None, (_ROWS,)), path=format_path(_X, (Key(each),))) for each in names
         )

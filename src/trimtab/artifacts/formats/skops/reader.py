@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimtab.artifacts.formats.columns import check_names
 from trimtab.artifacts.formats.skops.dropped import dropped_columns
 from trimtab.artifacts.formats.skops.nodes import SCHEMA, Node, read_schema
 from trimtab.errors import ArtifactError, RefusedArtifactError
@@ -46,11 +45,13 @@ def derive(source: ByteSource) -> Signature:
     """The estimator's methods as entry points: `predict` (or `transform`), and `predict_proba` where it is known."""
     schema = read_schema(ZipDirectory.open(source))
     root = schema.root
-    inputs = _inputs(root, source)
+    notes = [root.class_name]
+    inputs = _inputs(root, source, notes)
     entry_points = _entry_points(root, inputs)
     sklearn = root.attribute("_sklearn_version")
     version = sklearn.plain() if sklearn is not None else None
-    notes = [root.class_name, *([f"scikit-learn {version}"] if isinstance(version, str) else [])]
+    if isinstance(version, str):
+        notes.append(f"scikit-learn {version}")
     return Signature(
         entry_points=entry_points,
         default_entry_point=entry_points[0].name,
@@ -73,7 +74,7 @@ def embed(path: str, document: bytes) -> None:
     append_entry(path, FILE_NAME, document)
 
 
-def _inputs(root: Node, source: ByteSource) -> tuple[Input, ...]:
+def _inputs(root: Node, source: ByteSource, notes: list[str]) -> tuple[Input, ...]:
     estimator = _first(root)
     if estimator is None:
         raise RefusedArtifactError(
@@ -87,6 +88,9 @@ def _inputs(root: Node, source: ByteSource) -> tuple[Input, ...]:
     count = _number(estimator, "n_features_in_")
     recorded = estimator.attribute("feature_names_in_")
     names = recorded.texts() if recorded is not None else None
+    if names is not None and len(set(names)) < len(names):
+        notes.append("columns share names, so that none can be asked for by its name")
+        return (Input(name=_X, type=Tensor(None, (_ROWS, len(names)))),)
     if names is None:
         return (Input(name=_X, type=Tensor(None, (_ROWS, count))),)
     if count is not None and count != len(names):
@@ -96,7 +100,6 @@ def _inputs(root: Node, source: ByteSource) -> tuple[Input, ...]:
             expected=f"{count} names (n_features_in_)",
             got=str(len(names)),
         )
-    check_names(names, f"{source.name}: feature_names_in_")
     dropped = dropped_columns(root)
     return tuple(
         Input(
