@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ from trimtab.signature.dtypes import DType
 from trimtab.signature.types import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trimtab.signature.model import EntryPoint, Feature, Input, Output, Overload, Signature
     from trimtab.signature.types import Type
@@ -70,8 +70,8 @@ def _entry_point(entry_point: EntryPoint) -> dict[str, Any]:
 
 def _overload(overload: Overload) -> dict[str, Any]:
     symbols = _Symbols()
-    inputs = [_input(value, symbols) for value in sorted(overload.inputs, key=_by_name_and_path)]
-    outputs = [_output(value, symbols) for value in sorted(overload.outputs, key=_by_name_and_path)]
+    inputs = [_input(value, symbols) for value in _in_order(overload.inputs)]
+    outputs = [_output(value, symbols) for value in _in_order(overload.outputs)]
     dimensions = {
         symbols.rename(expression): _fields(limits) for expression, limits in sorted(overload.dimensions.items())
     }
@@ -81,32 +81,36 @@ def _overload(overload: Overload) -> dict[str, Any]:
 def _inputs_alone(overload: Overload) -> list[dict[str, Any]]:
     symbols = _Symbols()
     return [
+        _present(
+            {
+                "name": value.name,
+                "aliases": sorted(value.aliases),
+                "type": symbols.type(value.type),
+                "presence": value.presence,
+                "default": _fields(value.default),
+                "nullable": value.nullable,
+                "features": [_feature(each, symbols, constrained=False) for each in _in_observable_order(value)],
+            }
+        )
+        for value in _in_order(overload.inputs)
+    ]
+
+
+def _input(value: Input, symbols: _Symbols) -> dict[str, Any]:
+    return _present(
         {
             "name": value.name,
+            "path": value.path if value.path != value.name else None,
+            "id": value.id,
             "aliases": sorted(value.aliases),
             "type": symbols.type(value.type),
             "presence": value.presence,
             "default": _fields(value.default),
             "nullable": value.nullable,
-            "features": [_feature(each, symbols, constrained=False) for each in _in_observable_order(value)],
+            "constraints": _fields(value.constraints),
+            "features": [_feature(each, symbols) for each in _in_observable_order(value)],
         }
-        for value in sorted(overload.inputs, key=_by_name_and_path)
-    ]
-
-
-def _input(value: Input, symbols: _Symbols) -> dict[str, Any]:
-    return {
-        "name": value.name,
-        "path": value.path if value.path != value.name else None,
-        "id": value.id,
-        "aliases": sorted(value.aliases),
-        "type": symbols.type(value.type),
-        "presence": value.presence,
-        "default": _fields(value.default),
-        "nullable": value.nullable,
-        "constraints": _fields(value.constraints),
-        "features": [_feature(each, symbols) for each in _in_observable_order(value)],
-    }
+    )
 
 
 def features_are_columns(value: Input) -> bool:
@@ -119,29 +123,39 @@ def _in_observable_order(value: Input) -> list[Feature]:
 
 
 def _feature(feature: Feature, symbols: _Symbols, *, constrained: bool = True) -> dict[str, Any]:
-    return {
-        "name": feature.name,
-        "id": feature.id,
-        "aliases": sorted(feature.aliases),
-        "type": symbols.type(feature.type),
-        "presence": feature.presence,
-        "default": _fields(feature.default),
-        "nullable": feature.nullable,
-        "constraints": _fields(feature.constraints) if constrained else None,
-    }
+    return _present(
+        {
+            "name": feature.name,
+            "id": feature.id,
+            "aliases": sorted(feature.aliases),
+            "type": symbols.type(feature.type),
+            "presence": feature.presence,
+            "default": _fields(feature.default),
+            "nullable": feature.nullable,
+            "constraints": _fields(feature.constraints) if constrained else None,
+        }
+    )
 
 
 def _output(value: Output, symbols: _Symbols) -> dict[str, Any]:
-    return {
-        "name": value.name,
-        "path": value.path if value.path != value.name else None,
-        "id": value.id,
-        "type": symbols.type(value.type),
-    }
+    return _present(
+        {
+            "name": value.name,
+            "path": value.path if value.path != value.name else None,
+            "id": value.id,
+            "type": symbols.type(value.type),
+        }
+    )
 
 
-def _by_name_and_path(value: Input | Output) -> tuple[str, str, str]:
-    return (value.name, value.path or "", str(value.type))
+_V = TypeVar("_V", "Input", "Output")
+
+
+def _in_order(values: Sequence[_V]) -> list[_V]:
+    """Inputs or outputs by name, then by path, then by type."""
+    if len({(value.name, value.path or "") for value in values}) == len(values):
+        return sorted(values, key=lambda value: (value.name, value.path or ""))  # no two of them need the rest
+    return sorted(values, key=lambda value: (value.name, value.path or "", str(value.type)))
 
 
 def _rename_dims(fields: dict[str, Any], rename: Callable[[str], str]) -> None:
@@ -152,8 +166,25 @@ def _rename_dims(fields: dict[str, Any], rename: Callable[[str], str]) -> None:
             _rename_dims(fields[inner], rename)
 
 
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without those that are absent."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _fields(value: Any) -> Any:
-    return msgspec.to_builtins(value)
+    """A value as JSON has it: whole floats as integers, without absent fields."""
+    return None if value is None else _whole(msgspec.to_builtins(value))
+
+
+def _whole(value: Any) -> Any:
+    """Drop absent fields, and write whole floats as integers. An empty shape stays: rank 0 is not unknown rank."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 _SYMBOL = re.compile(r"[A-Za-z_][\w.]*(?!\w*\()")
@@ -176,7 +207,16 @@ class _Symbols:
             return self._renamed(value)
         fields = self._tensors.get(value)
         if fields is None:
-            fields = self._tensors[value] = self._renamed(value)
+            fields = self._tensors[value] = self._tensor(value)
+        return fields
+
+    def _tensor(self, value: Tensor) -> dict[str, Any]:
+        """`_renamed` of a tensor: the one type of which there are thousands."""
+        fields: dict[str, Any] = {"kind": "tensor"}
+        if value.dtype is not None:
+            fields["dtype"] = value.dtype
+        if value.shape is not None:
+            fields["shape"] = [self.rename(dim) if isinstance(dim, str) else dim for dim in value.shape]
         return fields
 
     def _renamed(self, value: Type) -> dict[str, Any]:
@@ -186,6 +226,8 @@ class _Symbols:
 
     def rename(self, dim: str) -> str:
         """A dimension's text with every symbol numbered."""
+        if dim.isascii() and dim.isidentifier():
+            return self._number(dim)
         if not _EXPRESSION.fullmatch(dim) or not _SYMBOL.search(dim):
             return self._number(dim)
         return _SYMBOL.sub(lambda match: self._number(match.group()), dim)
@@ -195,20 +237,7 @@ class _Symbols:
 
 
 def _dump(value: Any) -> bytes:
-    return json.dumps(
-        _whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
-
-
-def _whole(value: Any) -> Any:
-    """Drop absent fields, and write whole floats as integers. An empty shape stays: rank 0 is not unknown rank."""
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_whole(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _sha256(data: bytes) -> str:

@@ -27,6 +27,8 @@ class Row(NamedTuple):
 
 def printable(text: str) -> str:
     """Text with everything that a terminal could act on written as an escape."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
