@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from trimtab.artifacts.compare_names import join_names
 from trimtab.artifacts.limits import check_count
 from trimtab.artifacts.path_index import PathIndex, steps_below
+from trimtab.artifacts.places import with_named_places
 from trimtab.errors import ContradictionError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Input, Learned, Live, Output, Overload, Presence, Signature
@@ -126,6 +127,8 @@ def _size(overload: Overload) -> int:
 
 
 def _overload(declared: Overload, derived: Overload, where: str, disagree: Disagree) -> Overload:
+    if len(derived.inputs) == len(declared.inputs):
+        derived = with_named_places(derived, [it.call_path for it in declared.inputs])
     graph = PathIndex((it.call_path, it) for it in derived.inputs)
     by_name = {it.name: it for it in derived.inputs}
     inputs = tuple(_input(value, graph, by_name, where, disagree) for value in declared.inputs)
@@ -174,6 +177,8 @@ def _input(
 
 
 def _check_outputs(declared: AnySequence[Output], derived: AnySequence[Output], where: str, disagree: Disagree) -> None:
+    if not derived:
+        return  # not known, rather than none: every model returns something
     graph = PathIndex((it.return_path, it) for it in derived)
     by_name = {it.name: it for it in derived}
     for position, output in enumerate(declared):

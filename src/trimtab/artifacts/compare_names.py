@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from trimtab.artifacts.limits import MAX_VALUES, check_count
+from trimtab.artifacts.places import is_nameless
 from trimtab.errors import ContradictionError, SignatureError
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Feature, Input, Learned, Output, Overload, Presence, Signature
@@ -60,6 +61,11 @@ def _inputs(stated: AnySequence[str], graph: Overload, where: str, disagree: Dis
     named = {it.call_path for it in matched.values()}
     unnamed = [it for it in graph.inputs if it.call_path not in named]
     others = [name for name in names if name not in matched]
+    nameless = [it for it in unnamed if is_nameless(it)]
+    if others and len(others) == len(nameless):
+        matched.update(zip(others, nameless, strict=True))
+        unnamed = [it for it in unnamed if not is_nameless(it)]
+        others = []
     if tensor := _tensor_of_columns(unnamed, len(others)):
         features = tuple(Feature(name=name, type=Tensor()) for name in others)
         return (*(_renamed(matched[name], name) for name in matched), replace(tensor, features=features))
@@ -127,6 +133,8 @@ def _renamed(derived: Input, name: str) -> Input:
 
 def _outputs(stated: AnySequence[str], graph: Overload, where: str, disagree: Disagree) -> tuple[Output, ...]:
     names = _each_once(stated, where, disagree)
+    if not graph.outputs:  # not known, rather than none: every model returns something
+        return tuple(Output(name=name, type=Tensor()) for name in names)
     by_spelling = {spelling: it for it in graph.outputs for spelling in _spellings(it.name, it.return_path)}
     if len(names) == len(graph.outputs):
         if all(name in by_spelling for name in names):
@@ -147,6 +155,8 @@ def _outputs(stated: AnySequence[str], graph: Overload, where: str, disagree: Di
 
 def _is_generic(output: Output) -> bool:
     """Whether the name is one that the reader made up for a value that the graph does not name."""
+    if output.path == "":
+        return True  # the whole of what is returned has no name in any graph
     return output.name.startswith("output_") and output.path is not None and not output.path.endswith(output.name)
 
 

@@ -67,7 +67,7 @@ KINDS = (
     Kind("onnx"),
     Kind("coreml", (Sign(0, b"\x08"),), folder=True),
     Kind("savedmodel", folder=True),
-    Kind("mlflow", folder=True),
     Kind("triton", folder=True),
+    Kind("mlflow", folder=True),
 )
 """In the order in which they are asked."""
