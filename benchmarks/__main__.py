@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "inspecting", "artifacts", "saved_model", "trimming", "building", "converting")
+NAMES = ("startup", "inspecting", "remote", "artifacts", "saved_model", "trimming", "building", "converting")
 
 
 def main() -> int:
