@@ -16,6 +16,7 @@ from torch_models import (
     ReadsByVariable,
     ReadsInBranches,
     Renamed,
+    RenamedDict,
     Scorer,
     TwoInputs,
     Untraceable,
@@ -160,6 +161,13 @@ def test_renamed_arguments_of_plain_modules_keep_their_names(tmp_path: Path) -> 
             Renamed(), tmp_path / "model.pt", example_inputs=(torch.ones(3, 1), torch.ones(3, 1))
         )
     assert {it.name: it.call_path for it in signature.inputs} == {"fork": "fork0", "nan": "nan0"}
+
+
+def test_features_of_a_renamed_dict(tmp_path: Path) -> None:
+    feats = {"a": torch.ones(3, 1), "b": torch.ones(3, 1), "c": torch.ones(3, 1)}
+    with pytest.warns(LossyExportWarning, match=r'fork\["c"\]'):
+        signature = trimtab.torch.save(RenamedDict(), tmp_path / "model.pt", example_inputs=(feats,))
+    assert {it.name: it.call_path for it in signature.inputs} == {"a": 'fork0["a"]', "b": 'fork0["b"]'}
 
 
 REFUSED: dict[str, tuple[Any, str, dict[str, Any], str]] = {

@@ -84,3 +84,8 @@ class OneRow(torch.nn.Module):
 class Untraceable(torch.nn.Module):
     def forward(self, x: Any) -> Any:
         return x if x.sum() > 0 else -x.tolist()[0]
+
+
+class RenamedDict(torch.nn.Module):
+    def forward(self, fork: dict[str, torch.Tensor]) -> torch.Tensor:
+        return fork["a"] + fork["b"]

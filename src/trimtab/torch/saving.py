@@ -83,7 +83,7 @@ def save(
             signature = _with_names(derived, output_names, _dimension_names(derived, dimension_names, dynamic))
             _warn_of_open_inputs(signature, path)
         else:
-            signature = _completed(_as_read(signature, derived) if described else signature, derived)
+            signature = _completed(_as_read(signature, derived, renamed) if described else signature, derived)
         # Appended rather than given to torch as an extra file: it then lies at the end of the archive, where one
         # range request reads it together with the directory.
         embed_signature(temporary, _at_saved_names(signature, renamed))
@@ -204,11 +204,13 @@ def _warn_of_what_is_fixed(program: Signature, sizes: bool) -> None:
         )
 
 
-def _as_read(described: Signature, derived: Signature) -> Signature:
+def _as_read(described: Signature, derived: Signature, renamed: dict[str, str]) -> Signature:
     """The described signature with those entries of dicts that the compiled code reads, where the code settles that."""
+    original = {new: old for old, new in renamed.items()}
     read = {
-        value.call_path: [Leaf(value.call_path, (Key(feature.name),)).path for feature in value.features]
+        holder: [Leaf(holder, (Key(feature.name),)).path for feature in value.features]
         for value in derived.inputs
+        for holder in (original.get(value.call_path, value.call_path),)
         if value.features and value.learned.get("features") is not Learned.EXAMPLE
     }
     (overload,) = described.entry_point().overloads
