@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from trimtab.artifacts import embed_signature, known_formats, read_signature
+from trimtab.artifacts.formats import document
 from trimtab.errors import ArtifactError
+from trimtab.source.bytes import MemorySource
 
 READER = """
 from trimtab.signature.document import decode_document
@@ -69,3 +71,19 @@ def test_a_format_without_a_place_for_documents(tmp_path: Path) -> None:
     path.write_text('{"input_names": [], "output_names": []}')
     with pytest.raises(ArtifactError):
         embed_signature(path, read_signature(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"input_names": [], "output_names": []}', True),
+        (' \n{"a": {"b": [1, "}"]}, "input_names" : []}', True),
+        ('{"a": {"input_names": []}}', False),
+        ('{"a": "input_names"}', False),
+        ('{"a": ["input_names", {}]}', False),
+        ('{"a": "\\"input_names\\": "}', False),
+        ('["input_names"]', False),
+    ],
+)
+def test_a_document_is_told_by_its_own_keys(text: str, found: bool) -> None:
+    assert document.match(MemorySource(text.encode())) is found

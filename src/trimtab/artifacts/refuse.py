@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _KNOWN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x7fELF", "compiled code (a shared library)", "It does not name the inputs of a model."),
     (257, b"ustar", "a tar archive (.nemo, .tar)", "Unpack it, and name the model inside."),
+    (0, b"binf", "a model in XGBoost's old binary format", "Save it as .ubj with XGBoost 2, which still reads it."),
     (0, b"BZh", "a file compressed with bzip2", "Decompress it first."),
     (0, b"\xfd7zXZ\0", "a file compressed with xz", "Decompress it first."),
     (0, b"]\0\0", "a file compressed with lzma", "Decompress it first."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from trimtab.artifacts.limits import check_document
@@ -18,9 +19,26 @@ _HEAD_BYTES = 64 << 10
 
 
 def match(source: ByteSource) -> bool:
-    """Whether this is a JSON object that has `input_names` near its beginning, as every signature document has."""
+    """Whether this is a JSON object that has `input_names` among its own keys, near its beginning."""
     head = source.head(_HEAD_BYTES)
-    return head.lstrip(b" \t\r\n").startswith(b"{") and b'"input_names"' in head
+    return b'"input_names"' in head and head.lstrip(b" \t\r\n").startswith(b"{") and _has_key(head, b'"input_names"')
+
+
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"\s*+:?+|[{}\[\]]', re.DOTALL)
+
+
+def _has_key(head: bytes, key: bytes) -> bool:
+    """Whether a JSON text, perhaps cut, has the key in its outermost object."""
+    depth = 0
+    for token in _TOKENS.finditer(head):
+        text = token.group()
+        if text in b"{[":
+            depth += 1
+        elif text in b"}]":
+            depth -= 1
+        elif depth == 1 and text.endswith(b":") and text.startswith(key):
+            return True
+    return False
 
 
 def derive(source: ByteSource) -> Signature:
