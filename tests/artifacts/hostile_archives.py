@@ -198,6 +198,17 @@ def nested_tree(depth: int) -> str:
     return TREE % node
 
 
+def calls(depth: int) -> str:
+    """Classes of which each calls the next one twice."""
+    body = "    y = (self.a).forward(x, )\n    return (self.a).forward(y, )\n"
+    classes = (
+        f"class C{i}(Module):\n  a : __torch__.C{i + 1}\n"
+        f"  def forward(self: __torch__.C{i}, x: Tensor) -> Tensor:\n{body}"
+        for i in range(depth)
+    )
+    return "".join(classes)
+
+
 CODE: dict[str, Hostile] = {
     **{
         f"torch.export, {PYTHON[:20]} in {place}": Hostile(make)
@@ -231,6 +242,19 @@ CODE: dict[str, Hostile] = {
             **{"code/__torch__.py": MODULE + "".join(f"    a{i} = torch.neg(a{i - 1})\n" for i in range(60_000))}
         ),
         "either",
+    ),
+    "TorchScript, calls of calls, 2^60 of them": Hostile(
+        lambda: torchscript(
+            **{"code/__torch__.py": MODULE.replace("return x", "return (self.a).forward(x, )") + calls(60)}
+        ),
+        "either",
+    ),
+    "TorchScript, a line of 9 MiB": Hostile(
+        lambda: torchscript(**{"code/__torch__.py": MODULE.replace("return x", f"return f({'x, ' * 3_000_000})")}),
+        "either",
+    ),
+    "TorchScript, 40 000 files": Hostile(
+        lambda: torchscript(**{f"code/__torch__/f{i}.py": MODULE for i in range(40_000)}), "either"
     ),
     "TorchScript, blocks in blocks": Hostile(
         lambda: torchscript(**{"code/__torch__.py": MODULE + "".join(f"{' ' * i}if x:\n" for i in range(4, 3_000))}),

@@ -52,6 +52,15 @@ ONNX: dict[str, Hostile] = {
         lambda: onnx(b"".join(node(b"t%d" % i, output=b"t%d" % (i + 1)) for i in range(100_000)) + X + Y), "either"
     ),
     "ONNX, a node of 400 000 inputs": Hostile(lambda: onnx(node(*[b"x"] * 400_000) + X + Y), "either"),
+    "ONNX, 30 000 inputs of sizes of their own": Hostile(
+        lambda: onnx(b"".join(field(11, value(b"x%d" % i, field(2, b"n%d" % i))) for i in range(30_000)) + Y), "read"
+    ),
+    "ONNX, a node of 60 000 subgraphs": Hostile(
+        lambda: onnx(node(b"x", attributes=field(5, field(1, b"b") + field(6, node(b"x"))) * 60_000) + X + Y), "either"
+    ),
+    "ONNX, 100 000 functions": Hostile(
+        lambda: onnx(node(b"x") + X + Y, *[field(25, field(1, b"f%d" % i)) for i in range(100_000)]), "either"
+    ),
     "ONNX, a name of 20 MiB": Hostile(lambda: onnx(field(11, value(b"x" * (20 << 20))))),
     "ONNX, a name that is not text": Hostile(lambda: onnx(field(11, value(b"\xff\xfe"))), "either"),
     "ONNX, a size of 2^63": Hostile(lambda: onnx(field(11, value(b"x", field(1, 2**63)))), "either"),
@@ -86,6 +95,21 @@ ONNX: dict[str, Hostile] = {
             + field(500, field(1, b""))
         ),
         "either",
+    ),
+    "CoreML, 200 000 shapes of one input": Hostile(
+        lambda: (
+            field(1, 4)
+            + field(
+                2,
+                field(1, field(1, b"x") + field(3, field(5, field(1, 3) + field(21, field(1, field(1, 7)) * 200_000)))),
+            )
+            + field(500, b"")
+        )
+    ),
+    "CoreML, 60 000 functions": Hostile(
+        lambda: (
+            field(1, 9) + field(2, b"".join(field(20, field(1, b"f%d" % i)) for i in range(60_000))) + field(500, b"")
+        )
     ),
     "CoreML, 300 000 inputs": Hostile(lambda: field(1, 4) + field(2, field(1, b"") * 300_000) + field(500, b"")),
 }
@@ -191,6 +215,14 @@ HEADERS: dict[str, Hostile] = {
     ),
     "GGUF, an array of empty texts": Hostile(
         lambda: gguf(1, 0, gguf_key(b"a", 9, struct.pack("<IQ", 8, 800_000)) + bytes(8 * 800_000))
+    ),
+    "GGUF, 2 000 000 tokens": Hostile(
+        lambda: gguf(
+            1, 0, gguf_key(b"a", 9, struct.pack("<IQ", 8, 2_000_000)) + (struct.pack("<Q", 2) + b"ab") * 2_000_000
+        )
+    ),
+    "GGUF, 300 000 keys": Hostile(
+        lambda: gguf(300_000, 0, b"".join(gguf_key(b"k%d" % i, 0, b"\1") for i in range(300_000)))
     ),
     "GGUF, an unknown type": Hostile(lambda: gguf(1, 0, gguf_key(b"a", 77, bytes(64)))),
     "GGUF, version 99": Hostile(lambda: gguf(0, 0, b"", version=99)),

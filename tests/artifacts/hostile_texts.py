@@ -61,6 +61,9 @@ JSON: dict[str, Hostile] = {
     "XGBoost, trees without end": Hostile(
         lambda: xgboost(booster=deep('{"model": ', "}", 50_000, "1")),
     ),
+    "XGBoost, 30 000 columns": Hostile(
+        lambda: xgboost(names=json.dumps([f"f{i}" for i in range(30_000)]), features='"30000"'), "either"
+    ),
     "XGBoost, a document that is none": Hostile(lambda: xgboost(attributes='{"module_info": "["}')),
     "XGBoost, 300 000 names": Hostile(
         lambda: xgboost(names=json.dumps([str(i) for i in range(300_000)]), features='"300000"')
@@ -105,6 +108,15 @@ LINES: dict[str, Hostile] = {
     "LightGBM, categories without end": Hostile(lambda: lightgbm(infos="1:" * 300_000 + "2 none"), "either"),
     "LightGBM, a category of 100 000 digits": Hostile(lambda: lightgbm(infos="9" * 100_000 + ":1 none"), "either"),
     "LightGBM, 10^300 classes": Hostile(lambda: lightgbm(classes="1" + "0" * 300), "either"),
+    "LightGBM, 30 000 columns": Hostile(
+        lambda: lightgbm(
+            last="29999", names=" ".join(map("f{}".format, range(30_000))), infos="[0:1] " * 29_999 + "none"
+        ),
+        "read",
+    ),
+    "LightGBM, 800 000 categories": Hostile(
+        lambda: lightgbm(tail=f"pandas_categorical:{json.dumps([[str(i) for i in range(100_000)]] * 8)}\n")
+    ),
     "LightGBM, deep categories": Hostile(lambda: lightgbm(tail="pandas_categorical:" + deep("[", "]", 100_000) + "\n")),
     "LightGBM, categories that are code": Hostile(
         lambda: lightgbm(tail=f'pandas_categorical:[["{PYTHON}"]]\n'), "either"
@@ -143,6 +155,23 @@ XML: dict[str, Hostile] = {
     ),
     "XML, elements 100 000 deep": Hostile(lambda: openvino(layers=deep("<a>", "</a>", 100_000))),
     "XML, elements without end": Hostile(lambda: openvino(layers=parameter("1") + "<a>" * 700_000)),
+    "XML, a chain of 20 000 layers": Hostile(
+        lambda: openvino(
+            layers=parameter("1") + "".join(f'<layer id="{i}" name="l{i}" type="ReLU"/>' for i in range(1, 20_000)),
+            edges="".join(
+                f'<edge from-layer="{i}" from-port="{int(i > 0)}" to-layer="{i + 1}" to-port="0"/>'
+                for i in range(19_999)
+            ),
+        ),
+        "either",
+    ),
+    "XML, 200 000 edges of two layers": Hostile(
+        lambda: openvino(
+            layers=parameter("1") + '<layer id="1" name="r" type="Result"/>',
+            edges='<edge from-layer="0" from-port="0" to-layer="1" to-port="0"/>' * 200_000,
+        ),
+        "either",
+    ),
     "XML, a tag of 200 000 attributes": Hostile(
         lambda: openvino(layers="<layer " + " ".join(f'a{i}="1"' for i in range(200_000)) + "/>"), "either"
     ),
@@ -213,6 +242,11 @@ YAML: dict[str, Hostile] = {
     "YAML, lists 50 000 deep": Hostile(lambda: mlmodel(more="x: " + deep("[", "]", 50_000) + "\n")),
     "YAML, maps 20 000 deep": Hostile(lambda: mlmodel(more="x: " + deep("{a: ", "}", 20_000, "1") + "\n")),
     "YAML, keys of keys": Hostile(lambda: mlmodel(more="? " * 20_000 + "a\n")),
+    "YAML, a list that never ends": Hostile(lambda: mlmodel(more="x: [" + '"a" ' * 200_000)),
+    "YAML, 60 000 anchors": Hostile(lambda: mlmodel(more="".join(f"k{i}: &a{i} 1\n" for i in range(60_000)))),
+    "YAML, 10 000 columns": Hostile(
+        lambda: mlmodel(inputs=f"'{json.dumps([{'type': 'double', 'name': f'c{i}'} for i in range(10_000)])}'"), "read"
+    ),
     "YAML, 2 000 documents": Hostile(lambda: mlmodel(more="---\na: 1\n" * 2_000)),
     "YAML, a key twice": Hostile(lambda: mlmodel(more="signature: null\n")),
     "YAML, a text of 20 MiB": Hostile(lambda: mlmodel(inputs="'" + "x" * (20 << 20) + "'")),
