@@ -283,3 +283,20 @@ def test_every_contradiction_between_mlflow_and_its_model_is_listed(tmp_path: Pa
     found = verify_artifact(tmp_path).findings
     assert {each.rule for each in found} == {"SIGNATURE_CONTRADICTED"}
     assert len(found) == 2  # a's size, and b, which nobody gives
+
+
+def test_objects_under_urls_are_verified(model: Path, corpus: Path) -> None:
+    pytest.importorskip("obstore")
+    from range_server import serving
+    from trimtab.signature.document import encode_document
+
+    write_document(model, encode_document(contradicting(model)))
+    shutil.copyfile(
+        corpus / "savedmodel" / "multi_sigs" / "model" / "saved_model.pb", model.with_name("saved_model.pb")
+    )
+    with serving(model.parent) as server:
+        verified = verify_artifact(f"{server.url}/model.pt2?token=secret")
+        assert {each.rule for each in verified.findings} == {"SIGNATURE_CONTRADICTED"}
+        assert "secret" not in verified.artifact
+        assert not [each for each in verified.findings if "secret" in each.where]
+        assert verify_artifact(f"{server.url}/saved_model.pb").findings == ()
