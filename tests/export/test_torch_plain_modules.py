@@ -170,6 +170,21 @@ def test_features_of_a_renamed_dict(tmp_path: Path) -> None:
     assert {it.name: it.call_path for it in signature.inputs} == {"a": 'fork0["a"]', "b": 'fork0["b"]'}
 
 
+class Variadic(torch.nn.Module):
+    def forward(self, *rest: Any, **named: Any) -> Any:
+        return rest[0] + named["feats"]["a"]
+
+
+def test_arguments_without_names_of_their_own(tmp_path: Path) -> None:
+    row = torch.ones(3, 1)
+    feats = {"a": row, "b": row.clone()}
+    with pytest.warns(LossyExportWarning, match=r'does not read feats\["b"\]'):
+        signature = trimtab.torch.save(
+            Variadic(), tmp_path / "model.pt2", example_inputs=(row,), example_kwargs={"feats": feats}
+        )
+    assert {it.name: it.call_path for it in signature.inputs} == {"rest_0": "rest_0", "a": 'feats["a"]'}
+
+
 REFUSED: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     "no example": (TwoInputs(), "model.pt2", {}, "the arguments of one call"),
     "no tuple": (TwoInputs(), "model.pt2", {"example_inputs": torch.ones(3)}, r"Write \(argument,\)"),

@@ -59,7 +59,8 @@ def _as_read(torch: Any, module: Any, example: Example) -> Example:
         full = _call(torch, module, notes)
     except Exception:  # noqa: BLE001  # a module may refuse a dict that is none of Python's own
         return example
-    found = [it for name, value in _by_argument(module, notes).items() for it in differences(value, name)]
+    arguments = {**_by_argument(module, notes), **notes.keywords}  # those that `**kwargs` takes have names of their own
+    found = [it for name, value in arguments.items() for it in differences(value, name)]
     asked = [place for place, absent in found if absent]
     if asked:
         warn_of_loss(
@@ -122,12 +123,13 @@ def _warn_of_defaults(module: Any, example: Example) -> None:
 
 def _program(torch: Any, module: Any, example: Example, dynamic: str | None) -> Any:
     size = _leading_size(torch, example) if dynamic else None
-    attempts: list[Any] = [None]
+    attempts: list[Any] = [None]  # the sizes of the example; `save` warns of those
     if dynamic and size is not None:
-        attempts = [torch.export.Dim(dynamic) if dynamic.isidentifier() else None, torch.export.Dim.AUTO]
+        named = [torch.export.Dim(dynamic)] if dynamic.isidentifier() else []
+        attempts = [*named, torch.export.Dim.AUTO, None]
     reason = ""
     for dimension in attempts:
-        shapes = _shapes(torch, module, example, size, dimension) if size is not None and dimension else None
+        shapes = None if dimension is None or size is None else _shapes(torch, module, example, size, dimension)
         try:
             with _quiet():
                 return torch.export.export(module, example.positional, example.keywords, dynamic_shapes=shapes)
@@ -159,13 +161,7 @@ def _shapes(torch: Any, module: Any, example: Example, size: int, dimension: Any
             return {0: dimension}
         return None
 
-    parameters = inspect.signature(module.forward).parameters
-    given = _by_argument(module, example)
-    named = {name: value for name, value in given.items() if parameters[name].kind is not inspect.Parameter.VAR_KEYWORD}
-    for name, value in given.items():
-        if name not in named:
-            named.update(value)
-    return {name: _pytree.tree_map(shape, value) for name, value in named.items()}
+    return {name: _pytree.tree_map(shape, value) for name, value in _by_argument(module, example).items()}
 
 
 @contextmanager
