@@ -81,14 +81,17 @@ class ConsoleParser(CodeBlockParser):
 
 
 def commands(block: str) -> list[tuple[str, str]]:
-    """The commands of a block (a trailing backslash continues one), each with the output written below it."""
+    """The commands of a block, each with the output written below it.
+
+    A command goes on in lines that begin with `> `, as a shell shows it, and after a backslash.
+    """
     found: list[tuple[str, str]] = []
     continued = False
     for line in block.splitlines():
         if line.startswith("$ ") and not continued:
             found.append((line[2:], ""))
-        elif continued:
-            found[-1] = (f"{found[-1][0]}\n{line.removeprefix('> ')}", "")
+        elif found and not found[-1][1] and (continued or line == ">" or line.startswith("> ")):
+            found[-1] = (f"{found[-1][0]}\n{line.removeprefix('>').removeprefix(' ')}", "")
         elif found:
             found[-1] = (found[-1][0], f"{found[-1][1]}{line}\n")
         continued = bool(found) and line.endswith("\\") and not found[-1][1]
