@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from signature_strategies import signatures
 from trimtab.errors import SignatureError
+from trimtab.signature import strict_json
 from trimtab.signature.document import (
     MAX_DOCUMENT_BYTES,
     decode_document,
@@ -127,3 +128,48 @@ def test_mutated_documents_are_read_or_refused(signature: Signature, data: st.Da
     document[position] = data.draw(st.integers(0, 255))
     with suppress(SignatureError):
         decode_document(bytes(document))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=12,
+)
+json_texts = st.one_of(
+    json_values.map(msgspec.json.encode),
+    json_values.map(lambda value: json.dumps(value).encode()),
+    st.sampled_from(
+        [b'{"a":1,"a":1}', b"NaN", b"1e999", b'"\\ud800"', b"1.0e0", b"123456789012345678901234567890", b"-0", b"{}x"]
+    ),
+    st.binary(max_size=12),
+)
+
+
+@given(json_texts)
+def test_the_quick_way_of_strict_json_is_the_slow_one(data: bytes) -> None:
+    def outcome(quick: bool) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            if not quick:
+                patch.setattr(strict_json, "_as_we_write_it", lambda data: None)
+            try:
+                return repr(strict_json.parse(data))
+            except SignatureError as error:
+                return f"refused: {error}"
+
+    assert outcome(quick=True) == outcome(quick=False)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize("depth", [198, 199, 200, 201, 5000, 100_000])
+def test_both_ways_of_strict_json_refuse_the_same_depth(depth: int, opening: bytes, closing: bytes) -> None:
+    data = opening * depth + b"1" + closing * depth
+    with pytest.MonkeyPatch.context() as patch:
+        outcomes = []
+        for _ in range(2):
+            try:
+                strict_json.parse(data)
+                outcomes.append("read")
+            except SignatureError:
+                outcomes.append("refused")
+            patch.setattr(strict_json, "_as_we_write_it", lambda data: None)
+    assert outcomes[0] == outcomes[1]

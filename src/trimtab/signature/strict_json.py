@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
 
 from trimtab.errors import SignatureError
 
@@ -24,6 +27,8 @@ def parse(data: bytes, *, where: str = "", error: type[TrimtabError] = Signature
     Raises `error` for bytes that are not UTF-8 or not JSON, for duplicate keys, NaN, infinities, numbers that overflow
     to infinity, lone surrogates, and nesting deeper than 200.
     """
+    if (value := _as_we_write_it(data)) is not None:
+        return value
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
@@ -39,6 +44,34 @@ def parse(data: bytes, *, where: str = "", error: type[TrimtabError] = Signature
         raise error(where=where, expected="JSON", got=str(failure)) from None
     _check(value, where, error)
     return value
+
+
+def _as_we_write_it(data: bytes) -> Any:
+    """The value of JSON that is byte for byte what msgspec writes, in a tenth of the time; None of every other.
+
+    What comes out as it went in has no key twice, no number that was rounded and no lone surrogate, for each would be
+    written otherwise. Only how deep it is nested has to be looked at.
+    """
+    try:
+        value = msgspec.json.decode(data)
+        same = msgspec.json.encode(value) == data
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None  # the strict parser says what is wrong
+    return value if same and _nested_at_most(data, MAX_DEPTH - 1) else None
+
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _nested_at_most(data: bytes, depth: int) -> bool:
+    """Whether JSON has at most so many containers in each other: each round takes the innermost ones out."""
+    brackets = _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS)
+    for _ in range(depth):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    return not brackets
 
 
 class _RefusedError(Exception):
