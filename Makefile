@@ -37,7 +37,7 @@ SAVED_MODEL_FUZZ_RUNS ?= 1500
 fuzz-saved-model: $(VENV)/.test $(VENV)/.installed ## Put mutated SavedModels through everything that looks at one.
 	@$(BIN)/python tests/savedmodel/fuzz_saved_model.py --runs $(SAVED_MODEL_FUZZ_RUNS)
 
-ARTIFACT_FUZZ_RUNS ?= 2000
+ARTIFACT_FUZZ_RUNS ?= 5000
 
 fuzz-artifacts: $(VENV)/.test $(VENV)/.installed ## Fuzz the reader of every format, and every parser below them.
 	@$(BIN)/python tests/fuzz/fuzz_artifacts.py --runs $(ARTIFACT_FUZZ_RUNS)

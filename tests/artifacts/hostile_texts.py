@@ -74,6 +74,12 @@ JSON: dict[str, Hostile] = {
         ).encode(),
         "either",
     ),
+    "CatBoost as JSON, metadata that are not in UTF-8": Hostile(
+        lambda: (
+            b'{"features_info": {"float_features": []}, "model_info": {"catboost_version_info": "\xff"'
+            b'}, "oblivious_trees": [], "scale_and_bias": [1, [0]]}'
+        )
+    ),
     "CatBoost as JSON, deep": Hostile(
         lambda: b'{"features_info": {"float_features": ' + deep("[", "]", 50_000).encode() + b"}}"
     ),

@@ -34,7 +34,7 @@ def read_text(source: ByteSource) -> Facts:
     model = _decoded(source)
     features = model.features_info
     check_count(len(features.float_features) + len(features.categorical_features), MAX_VALUES, "features", source.name)
-    information = {key: _text(model.model_info[key]) for key in KEYS if key in model.model_info}
+    information = {key: _text(source, model.model_info[key]) for key in KEYS if key in model.model_info}
     return Facts(
         tuple(_features(features)),
         _dimension(bytes(model.scale_and_bias)),
@@ -45,7 +45,7 @@ def read_text(source: ByteSource) -> Facts:
 def read_entry(source: ByteSource, key: str, limit: int) -> bytes | None:
     """The text of one entry of the metadata. ArtifactError when it is longer than `limit`."""
     value = _decoded(source).model_info.get(key)
-    text = None if value is None else _text(value)
+    text = None if value is None else _text(source, value)
     if text is not None and len(text) > limit:
         raise ArtifactError(where=f"{source.name}: {key}", expected=f"at most {limit} bytes", got=str(len(text)))
     return text
@@ -157,10 +157,13 @@ def _dimension(scale_and_bias: bytes) -> int | None:
     return scale_and_bias.count(b",", scale_and_bias.index(b"[", 1)) + 1
 
 
-def _text(value: Raw) -> bytes:
+def _text(source: ByteSource, value: Raw) -> bytes:
     """An entry as the binary file has it: texts as they are, the rest as JSON."""
     raw = bytes(value)
-    return _TEXT.decode(raw).encode() if raw.startswith(b'"') else raw
+    if not raw.startswith(b'"'):
+        return raw
+    text: str = _decode(source, raw, _TEXT)  # what is kept raw has not been checked to be UTF-8
+    return text.encode()
 
 
 _TEXT = msgspec.json.Decoder(str)
