@@ -1,12 +1,13 @@
 """Arguments that a graph tells apart by their places alone, and the names that a document gives them.
 
-Some formats lose the names of positional arguments: an ExecuTorch program takes `args[0]`, `args[1]`. Whoever exported
-it knows what they are called, and a document may say so: its names for them count in the order of the places.
+Some formats lose the names of positional arguments: an ExecuTorch program takes `args[0]`, `args[1]`, and a package of
+compiled code may tell its tensors alone, `tensors[0]`, `tensors[1]`. Whoever exported it knows what they are called,
+and a document may say so: its names for them count in the order of the places.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from trimtab.signature.model import Input, Overload
 
-_ARGUMENTS = "args"
+_Place: TypeAlias = tuple[str, int]
+
+_NAMELESS = ("args", "tensors")
 
 
 def is_nameless(value: Input) -> bool:
@@ -40,14 +43,16 @@ def with_named_places(derived: Overload, paths: Iterable[str]) -> Overload:
     return replace(derived, inputs=tuple(_moved(each, named) for each in derived.inputs))
 
 
-def _place(path: str) -> int | None:
+def _place(path: str) -> _Place | None:
     """The place of the argument that a path begins with, where it has no name."""
     root, steps = split_path(path)
     first = steps[0] if steps else None
-    return first.value if root == _ARGUMENTS and isinstance(first, Key) and isinstance(first.value, int) else None
+    return (
+        (root, first.value) if root in _NAMELESS and isinstance(first, Key) and isinstance(first.value, int) else None
+    )
 
 
-def _moved(value: Input, named: dict[int, str]) -> Input:
+def _moved(value: Input, named: dict[_Place, str]) -> Input:
     place = _place(value.call_path)
     if place is None:
         return value

@@ -131,8 +131,8 @@ def _sequential(config: dict[str, Any], where: str) -> Overload:
 def _as_built(build_config: Any, class_name: str, where: str) -> Overload:
     """A model of a class of its own: the shapes that it was built with, which are those of its first data.
 
-    `input_shape` is that of the first argument of its call; `shapes_dict` has one for each argument of its `build`. What
-    it returns is anything.
+    `input_shape` is that of the first argument of its call; `shapes_dict` has one for each argument of its `build`.
+    What it returns is anything.
     """
     built = build_config if isinstance(build_config, dict) else {}
     place = f"{where}: build_config"

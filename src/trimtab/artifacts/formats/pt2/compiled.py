@@ -137,7 +137,10 @@ def _leaf(path: tuple[Step, ...]) -> Leaf:
 
 def _inputs(arguments: list[str], places: list[int] | None, leaves: list[Leaf], checks: _Checks) -> tuple[Input, ...]:
     if places is None:
-        return tuple(Input(name=f"input_{index}", type=checks.type_of(it)) for index, it in enumerate(arguments))
+        return tuple(
+            Input(name=f"input_{index}", type=checks.type_of(it), path=f"tensors[{index}]")
+            for index, it in enumerate(arguments)
+        )
     by_place = dict(zip(places, arguments, strict=True))
     inputs = []
     for index, (leaf, own_name) in enumerate(zip(leaves, input_names(leaves), strict=True)):
