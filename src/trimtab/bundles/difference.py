@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 from trimtab.signature.canonical import input_digest
 from trimtab.signature.model import EntryPoint, Feature, Input, Overload, Presence, Signature
 from trimtab.signature.render import printable
+from trimtab.stability.values import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,18 +66,6 @@ def name_changes(before: Sequence[str], after: Sequence[str]) -> tuple[InputChan
         for name in sorted(set(before) - set(after))
     ]
     return (*added, *removed)
-
-
-def describe(value: Input | Feature) -> str:
-    """What a request must know of an input: type, presence, default, nullability, aliases."""
-    facts = [str(value.type), str(value.presence)]
-    if value.presence is Presence.DEFAULT and value.default is not None:
-        facts[-1] = f"default {str(value.default).removeprefix('= ')}"
-    if value.nullable:
-        facts.append("nullable")
-    if value.aliases:
-        facts.append(f"also called {', '.join(sorted(value.aliases))}")
-    return ", ".join(facts)
 
 
 _ADDED_REQUIRED = (
