@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trimtab.artifacts import embed_signature, read_signature
+    from trimtab.artifacts import derive_signature, embed_signature, read_signature, verify_artifact
     from trimtab.bundles.build import build_bundle
     from trimtab.bundles.bundle import Bundle, read_bundle, write_bundle
     from trimtab.bundles.consolidated import ConsolidatedMap
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trimtab.signature.dtypes import DType
     from trimtab.signature.model import EntryPoint, Input, Output, Overload, Presence, Signature
     from trimtab.signature.types import Tensor
+    from trimtab.stability import diff
     from trimtab.trimming.trimmer import Trimmed, Trimmer
 
 _HOMES = {
@@ -53,10 +54,13 @@ _HOMES = {
     "TrimtabError": "trimtab.errors",
     "build_bundle": "trimtab.bundles.build",
     "decode_document": "trimtab.signature.document",
+    "derive_signature": "trimtab.artifacts",
+    "diff": "trimtab.stability",
     "embed_signature": "trimtab.artifacts",
     "encode_document": "trimtab.signature.document",
     "read_bundle": "trimtab.bundles.bundle",
     "read_signature": "trimtab.artifacts",
+    "verify_artifact": "trimtab.artifacts",
     "write_bundle": "trimtab.bundles.bundle",
 }
 
@@ -83,10 +87,13 @@ __all__ = [  # sorted as the table is, and held equal to it by a test
     "TrimtabError",
     "build_bundle",
     "decode_document",
+    "derive_signature",
+    "diff",
     "embed_signature",
     "encode_document",
     "read_bundle",
     "read_signature",
+    "verify_artifact",
     "write_bundle",
 ]
 

@@ -89,10 +89,12 @@ def test_columns_become_features() -> None:
     assert [it.name for it in tensor.features] == ["p", "q", "r"]
 
 
-def test_examples_give_types_to_the_entries_of_a_dict() -> None:
-    graph = replace(FEATS, features=(Feature(name="p", type=F32),))
+@pytest.mark.parametrize("learned", [Learned.EXAMPLE, Learned.DERIVED])
+def test_examples_and_code_give_types_to_the_entries_of_a_dict(learned: Learned) -> None:
+    stated = {"features": learned} if learned is Learned.EXAMPLE else {}
+    graph = replace(FEATS, features=(Feature(name="p", type=F32),), learned=stated)
     p, q = reconcile(names("p q"), signature((graph,)), "model.pt").inputs
-    assert (p.type, p.learned) == (F32, {"type": Learned.EXAMPLE})
+    assert (p.type, p.learned) == (F32, {"type": learned})
     assert (q.type, q.learned) == (ANY, {"type": Learned.DERIVED})
 
 

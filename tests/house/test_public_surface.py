@@ -32,10 +32,13 @@ SURFACE = [
     "TrimtabError",
     "build_bundle",
     "decode_document",
+    "derive_signature",
+    "diff",
     "embed_signature",
     "encode_document",
     "read_bundle",
     "read_signature",
+    "verify_artifact",
     "write_bundle",
 ]
 

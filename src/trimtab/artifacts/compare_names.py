@@ -99,7 +99,7 @@ def _tensor_of_columns(inputs: AnySequence[Input], count: int) -> Input | None:
 def _entry(name: str, holders: AnySequence[Input], features: AnyMapping[str, AnyMapping[str, Feature]]) -> Input | None:
     """The input that a name stands for inside of a dict argument, or None where no single dict can hold it.
 
-    holders: the dict arguments. features: what examples show of their entries, by path and key.
+    holders: the dict arguments. features: what code or examples show of their entries, by path and key.
     """
     prefixed = [it for it in holders if name.startswith(f"{it.name}.")]
     holder = prefixed[0] if prefixed else holders[0] if len(holders) == 1 else None
@@ -111,7 +111,7 @@ def _entry(name: str, holders: AnySequence[Input], features: AnyMapping[str, Any
         name=name,
         type=seen.type if seen else holder.type.value,
         path=Leaf(holder.call_path, (Key(key),)).path,
-        learned={"type": Learned.EXAMPLE if seen else Learned.DERIVED},
+        learned={"type": holder.learned.get("features", Learned.DERIVED) if seen else Learned.DERIVED},
     )
 
 
