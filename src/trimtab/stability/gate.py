@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trimtab.findings import Finding, Level, worst
-from trimtab.stability.change import Change  # noqa: TC001  # msgspec reads the annotations at run time
+from trimtab.stability.change import Change, Seen, change_of
 from trimtab.stability.diff import diff
 from trimtab.stability.waivers import Waived, sift
 
@@ -22,11 +22,24 @@ if TYPE_CHECKING:
 
 
 class Candidate(Struct, frozen=True):
-    """A new version of a model, and the version that it is held against."""
+    """A new version of a model, and the version that it is held against.
+
+    new: its signature, or what is wrong with it (`without_signature`, `contradicted`).
+    """
 
     model: str
     old: Signature
-    new: Signature
+    new: Signature | Seen
+
+
+def without_signature(problem: str) -> Seen:
+    """Of a version whose artifact states no signature and holds no document."""
+    return Seen("SIGNATURE_PRESENT", "signature", "there is none", "a signature", problem)
+
+
+def contradicted(declared: str, graph: str) -> Seen:
+    """Of a version whose document and graph disagree: what each of them says."""
+    return Seen("SIGNATURE_MATCHES_GRAPH", "signature", "the document contradicts the graph", graph, declared)
 
 
 class Verdict(Struct, frozen=True):
@@ -58,8 +71,7 @@ def gate(
     changes = []
     for each in candidates:
         held_to = category or configuration.category_of(each.model)
-        changes += [
-            configuration.weighed(replace(change, model=each.model)) for change in diff(each.old, each.new, held_to)
-        ]
+        found = [change_of(each.new)] if isinstance(each.new, Seen) else diff(each.old, each.new, held_to)
+        changes += [configuration.weighed(replace(change, model=each.model)) for change in found]
     sifted = sift(changes, configuration.waivers, today)
     return Verdict(sifted.changes, sifted.waived, sifted.problems)

@@ -374,6 +374,22 @@ _OUTPUTS = (
 
 _WHOLE = (
     StabilityRule(
+        "SIGNATURE_PRESENT",
+        WIRE,
+        "The new version has a signature.",
+        "Every tier that reads the signature from the artifact: it cannot be trimmed for, converted for or checked.",
+        _ERROR,
+        "Export it in a format that states its inputs, or embed a signature: trimtab embed FILE --signature S.",
+    ),
+    StabilityRule(
+        "SIGNATURE_MATCHES_GRAPH",
+        WIRE,
+        "The signature that the new version declares is the one of its graph.",
+        "Roots send what is declared, and the model takes what its graph says.",
+        _ERROR,
+        "Correct the document, or embed what the graph says: trimtab embed FILE --derive.",
+    ),
+    StabilityRule(
         "SIGNATURE_SAME_DIGEST",
         FREEZE,
         "The digest of the contract stays the same.",

@@ -1,0 +1,90 @@
+"""Which version is to replace which: what the stability gate holds a new artifact or repository against."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from trimtab.bundles.repository import ModelRepository
+from trimtab.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimtab.bundles.repository import ArtifactVersion
+
+
+class Successor(Struct, frozen=True):
+    """A new artifact, and the one that it is to replace. old: None for the first of its model."""
+
+    model: str
+    new: Path
+    old: Path | None
+
+
+def successors(new: Path, against: Path, model: str = "") -> list[Successor]:
+    """What is to be compared, model by model and version by version.
+
+    new: an artifact, or a repository of them. against: an artifact, or a repository; both may be the same repository,
+    whose versions are then held against the ones before them.
+    model: the name of a single artifact's model; by default the folder of its model in MODEL/VERSION/artifact.
+    Of a repository, versions that `against` has too are left out, and each other one follows the highest one below it.
+
+    Raises BundleError where a repository is to replace one artifact, or a folder cannot be listed.
+    """
+    if not is_repository(new):
+        name = model or model_name(new)
+        return [Successor(name, new, _predecessor(new, against, name))]
+    if not is_repository(against):
+        raise BundleError(
+            "a repository cannot be held against one artifact",
+            where=str(new),
+            expected="an artifact, or a repository to hold it against",
+            got=str(against),
+            hint="Name the new artifact: trimtab check REPOSITORY/MODEL/VERSION/FILE --against OLD",
+        )
+    return list(_of_repositories(new, against))
+
+
+def is_repository(path: Path) -> bool:
+    """Whether a folder has versions of models in it: MODEL/VERSION/artifact."""
+    return path.is_dir() and any(version.candidates for version in ModelRepository(path).scan())
+
+
+def model_name(artifact: Path) -> str:
+    """The model's name in MODEL/VERSION/artifact, or MODEL/VERSION where a folder is the artifact; else the stem."""
+    parts = Path(os.path.abspath(artifact)).parts
+    for version, model in ((-2, -3), (-1, -2)):
+        if len(parts) > -model and parts[version].isdecimal():
+            return parts[model]
+    return artifact.stem
+
+
+def _predecessor(new: Path, against: Path, model: str) -> Path | None:
+    if not is_repository(against):
+        return against
+    others = [each for each in ModelRepository(against).scan() if each.model == model and not _is_of(new, each)]
+    return others[-1].path if others else None
+
+
+def _is_of(artifact: Path, version: ArtifactVersion) -> bool:
+    """Whether the artifact is the one of this version, or lies in it."""
+    folder = os.path.realpath(version.folder)
+    path = os.path.realpath(artifact)
+    return path == folder or path.startswith(folder + os.sep)
+
+
+def _of_repositories(new: Path, against: Path) -> Iterator[Successor]:
+    same = os.path.realpath(new) == os.path.realpath(against)
+    before = {(each.model, each.version): each for each in ModelRepository(against).scan()}
+    known = dict(before)
+    for each in ModelRepository(new).scan():
+        if (each.model, each.version) in before and not same:
+            continue
+        below = [it for it in known.values() if it.model == each.model and it.version < each.version]
+        latest = max(below, key=lambda it: it.version, default=None)
+        yield Successor(each.model, each.path, latest.path if latest is not None else None)
+        known[each.model, each.version] = each
