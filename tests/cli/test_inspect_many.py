@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,7 @@ def test_an_interrupt_ends_it_quietly(corpus: Path, tmp_path: Path, jobs: str) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
         text=True,
     )
     assert process.stdout is not None
