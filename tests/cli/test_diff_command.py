@@ -56,7 +56,10 @@ def test_what_cannot_be_read_is_an_error(documents: tuple[str, str], tmp_path: P
 def test_rules_are_listed_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "--category", "wire"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["INPUT_SAME_KIND", "INPUT_SAME_DTYPE", "FEATURE_SAME_KIND", "FEATURE_SAME_DTYPE"]
+    assert names == [
+        *("INPUT_SAME_KIND", "INPUT_SAME_DTYPE", "FEATURE_SAME_KIND", "FEATURE_SAME_DTYPE"),
+        *("SIGNATURE_PRESENT", "SIGNATURE_MATCHES_GRAPH"),
+    ]
     assert main(["rules", "INPUT_NO_DELETE"]) == 0
     assert "Categories: FREEZE, SCHEMA." in capsys.readouterr().out
     assert main(["rules", "INPUT_NO_DELETE", "--json"]) == 0
