@@ -6,6 +6,7 @@ others. A new format is a module in `trimtab.artifacts.formats` and a line here.
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 HEAD_BYTES = 64
@@ -32,16 +33,23 @@ class Kind(NamedTuple):
     """A built-in format.
 
     module: its name in `trimtab.artifacts.formats`. signs: any of them makes the format a candidate; without signs it
-    is one for every file. folder: whether an artifact of this format may be a folder.
+    is one for every file. folder: None where an artifact of this format is never a folder; otherwise names, any of
+    which in a folder makes the format a candidate, or none, and then it is one for every folder.
     """
 
     module: str
     signs: tuple[Sign, ...] = ()
-    folder: bool = False
+    folder: tuple[str, ...] | None = None
 
     def fits(self, head: bytes) -> bool:
         """Whether a file that begins with `head` may be of this format."""
         return not self.signs or any(sign.fits(head) for sign in self.signs)
+
+    def fits_folder(self, path: str) -> bool:
+        """Whether a folder may be of this format."""
+        if self.folder is None:
+            return False
+        return not self.folder or any(os.path.lexists(os.path.join(path, each)) for each in self.folder)
 
 
 _ZIP = (Sign(0, b"PK\x03\x04"),)
@@ -65,9 +73,9 @@ KINDS = (
     Kind("ort", (Sign(4, b"ORTM"),)),
     Kind("pickled", (*_ZIP, *(Sign(0, bytes((0x80, protocol))) for protocol in range(2, 6)))),
     Kind("onnx"),
-    Kind("coreml", (Sign(0, b"\x08"),), folder=True),
-    Kind("savedmodel", folder=True),
-    Kind("triton", folder=True),
-    Kind("mlflow", folder=True),
+    Kind("coreml", (Sign(0, b"\x08"),), folder=()),
+    Kind("savedmodel", folder=("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")),
+    Kind("triton", folder=()),
+    Kind("mlflow", folder=("MLmodel",)),
 )
-"""In the order in which they are asked."""
+"""In the order in which they are asked; of a folder, those that know it by a name first."""

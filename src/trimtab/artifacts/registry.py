@@ -83,7 +83,8 @@ def _open_folder(path: str) -> tuple[Format, ByteSource]:
 
 def open_folder_artifact(path: str) -> tuple[Format, ByteSource] | None:
     """The format of a folder that is an artifact itself, and its open source; None for every other folder."""
-    for each in chain(map(_built_in, (kind for kind in KINDS if kind.folder)), _plug_ins()):
+    kinds = sorted((kind for kind in KINDS if kind.fits_folder(path)), key=lambda kind: not kind.folder)
+    for each in chain(map(_built_in, kinds), _plug_ins()):
         open_folder = getattr(each, "open_folder", None)
         source = open_folder(path) if open_folder is not None else None
         if source is not None:

@@ -1,4 +1,4 @@
-"""The plainest line of all, `trimtab inspect FILE`, run without click.
+"""The plainest line of all, `trimtab inspect ARTIFACT`, run without click.
 
 It is typed most, and looped over thousands of files by scripts. click takes as long to import as the signature of a
 gigabyte's model takes to read, and has nothing to do here. Whatever else a line says is left to click, and a test
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def run_plain(arguments: Sequence[str]) -> int | None:
-    """Run `inspect FILE`, with or without `--json`, of a file that exists; None for every other line."""
+    """Run `inspect ARTIFACT`, with or without `--json`, of one that is here; None for every other line."""
     if len(arguments) not in (2, 3) or arguments[0] != "inspect" or _COMPLETION in os.environ:
         return None
     path, *options = arguments[1:]
-    if path.startswith("-") or options not in ([], ["--json"]) or not os.path.isfile(path):
+    if path.startswith("-") or options not in ([], ["--json"]) or not _is_artifact(path):
         return None
     from trimtab.artifacts.read import read_signature
 
@@ -31,6 +31,15 @@ def run_plain(arguments: Sequence[str]) -> int | None:
     sys.stdout.write("\n")
     sys.stdout.flush()
     return 0
+
+
+def _is_artifact(path: str) -> bool:
+    """Whether this is a file, or a folder that is one artifact and not several."""
+    if not os.path.isdir(path):
+        return os.path.isfile(path)
+    from trimtab.artifacts.candidates import is_one_artifact
+
+    return is_one_artifact(path)
 
 
 def as_printed(signature: Signature, *, as_json: bool) -> str:

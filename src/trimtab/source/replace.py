@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,8 @@ def replacing(path: str) -> Iterator[str]:
     When the block ends, it takes the old one's place and permissions; when the block raises, the old file stays and
     the new one goes. A symbolic link stays one: what it points at is replaced.
     """
+    import tempfile  # 4 ms that modules which may write something need not take when they only read
+
     target = os.path.realpath(path)
     parent, name = os.path.split(target)
     try:
