@@ -24,6 +24,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from trimtab.artifacts.kinds import KINDS
+from trimtab.artifacts.sidecar import SUFFIX
 from trimtab.bundles.identity import FileIdentity
 from trimtab.errors import BundleError
 
@@ -42,13 +44,12 @@ ARTIFACT_NAMES = frozenset({"model.json", "xgboost.json", "catboost.json", "mode
 ARTIFACT_FOLDERS = (".savedmodel", ".mlpackage")
 """What the names of folders end in that are a model as a whole."""
 
-FOLDER_MARKS = frozenset({"saved_model.pb", "saved_model.pbtxt", "saved_model.cpb", "MLmodel"})
+FOLDER_MARKS = frozenset(name for kind in KINDS for name in kind.folder or ())
 """Files that make the folder they lie in a model."""
 
 DOCUMENT_NAMES = frozenset({"signature.json", "module_info.json"})
 """Signature documents that stand for an artifact of another kind lying beside them, for example a TensorRT plan."""
 
-_BESIDE = ".signature.json"
 _DEEPEST = 4
 """How many folders below a model's own the scan looks for its files."""
 
@@ -138,7 +139,7 @@ def _artifact_version(model: str, version: int, folder: Path) -> ArtifactVersion
 
 def _is_artifact(name: str, names: set[str]) -> bool:
     """Whether a file is a model by its name, or because a signature document lies beside it."""
-    return Path(name).suffix in ARTIFACT_SUFFIXES or name in ARTIFACT_NAMES or name + _BESIDE in names
+    return Path(name).suffix in ARTIFACT_SUFFIXES or name in ARTIFACT_NAMES or name + SUFFIX in names
 
 
 def _files_below(folder: Path, root: Path) -> list[tuple[str, FileIdentity]]:

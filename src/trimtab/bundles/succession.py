@@ -35,10 +35,11 @@ def successors(new: Path, against: Path, model: str = "") -> list[Successor]:
 
     Raises BundleError where a repository is to replace one artifact, or a folder cannot be listed.
     """
-    if not is_repository(new):
+    versions, live = _versions(new), _versions(against)
+    if not versions:
         name = model or model_name(new)
-        return [Successor(name, new, _predecessor(new, against, name))]
-    if not is_repository(against):
+        return [Successor(name, new, _latest(live, name, new) if live else against)]
+    if not live:
         raise BundleError(
             "a repository cannot be held against one artifact",
             where=str(new),
@@ -46,12 +47,16 @@ def successors(new: Path, against: Path, model: str = "") -> list[Successor]:
             got=str(against),
             hint="Name the new artifact: trimtab check REPOSITORY/MODEL/VERSION/FILE --against OLD",
         )
-    return list(_of_repositories(new, against))
+    same = os.path.realpath(new) == os.path.realpath(against)
+    return list(_of_repositories(versions, [] if same else live))
 
 
-def is_repository(path: Path) -> bool:
-    """Whether a folder has versions of models in it: MODEL/VERSION/artifact."""
-    return path.is_dir() and any(version.candidates for version in ModelRepository(path).scan())
+def _versions(path: Path) -> list[ArtifactVersion]:
+    """The versions that hold something in a repository; none where the path is an artifact."""
+    if not path.is_dir():
+        return []
+    found = ModelRepository(path).scan()
+    return found if any(each.candidates for each in found) else []
 
 
 def model_name(artifact: Path) -> str:
@@ -63,10 +68,9 @@ def model_name(artifact: Path) -> str:
     return artifact.stem
 
 
-def _predecessor(new: Path, against: Path, model: str) -> Path | None:
-    if not is_repository(against):
-        return against
-    others = [each for each in ModelRepository(against).scan() if each.model == model and not _is_of(new, each)]
+def _latest(live: list[ArtifactVersion], model: str, new: Path) -> Path | None:
+    """The highest live version of a model, other than the artifact that is to follow it."""
+    others = [each for each in live if each.model == model and not _is_of(new, each)]
     return others[-1].path if others else None
 
 
@@ -77,14 +81,14 @@ def _is_of(artifact: Path, version: ArtifactVersion) -> bool:
     return path == folder or path.startswith(folder + os.sep)
 
 
-def _of_repositories(new: Path, against: Path) -> Iterator[Successor]:
-    same = os.path.realpath(new) == os.path.realpath(against)
-    before = {(each.model, each.version): each for each in ModelRepository(against).scan()}
-    known = dict(before)
-    for each in ModelRepository(new).scan():
-        if (each.model, each.version) in before and not same:
-            continue
-        below = [it for it in known.values() if it.model == each.model and it.version < each.version]
-        latest = max(below, key=lambda it: it.version, default=None)
-        yield Successor(each.model, each.path, latest.path if latest is not None else None)
-        known[each.model, each.version] = each
+def _of_repositories(versions: list[ArtifactVersion], live: list[ArtifactVersion]) -> Iterator[Successor]:
+    """Each version that is not live yet, after the highest one below it, live or new."""
+    known = {(each.model, each.version): each for each in (*versions, *live)}
+    new = {(each.model, each.version) for each in versions} - {(each.model, each.version) for each in live}
+    before: ArtifactVersion | None = None
+    for key in sorted(known):
+        each = known[key]
+        if key in new:
+            follows = before is not None and before.model == each.model
+            yield Successor(each.model, each.path, before.path if before is not None and follows else None)
+        before = each

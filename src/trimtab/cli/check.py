@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.diff import EXIT_FINDINGS, FORMS, as_text
+from trimtab.cli.diff import FORMS, as_text
+from trimtab.cli.exit_codes import EXIT_REFUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trimtab.bundles.succession import Successor
+    from trimtab.signature.model import Signature
+    from trimtab.stability.change import Seen
     from trimtab.stability.gate import Candidate, Verdict
 
 
@@ -66,31 +69,46 @@ def check(
 
     configuration = read_configuration(config) if config is not None else find_configuration(new)
     followed = successors(new, against, model)
-    candidates = [_candidate(each) for each in followed if each.old is not None]
     held_to = Category(category.upper()) if category else None
-    verdict = gate(candidates, configuration, datetime.datetime.now(datetime.UTC).date(), held_to)
+    verdict = gate(_candidates(followed), configuration, datetime.datetime.now(datetime.UTC).date(), held_to)
     if as_json or form == "json":
         click.echo(json.dumps(_as_dict(verdict, followed), ensure_ascii=False, indent=2))
     elif form == "text":
         click.echo(_text(verdict, followed))
     else:
         click.echo(_report(form, verdict, followed, config))
-    return EXIT_FINDINGS if verdict.refused else 0
+    return EXIT_REFUSED if verdict.refused else 0
 
 
-def _candidate(successor: Successor) -> Candidate:
+def _candidates(followed: Sequence[Successor]) -> Iterator[Candidate]:
+    """Each pair with its signatures. In a repository a version is the new one first, and then the old: read once."""
+    from trimtab.artifacts import read_signature
+    from trimtab.signature.model import Signature
+    from trimtab.stability.gate import Candidate
+
+    read: dict[Path, Signature] = {}
+    for each in followed:
+        if each.old is None:
+            continue
+        old = read.get(each.old) or read_signature(each.old)
+        new = _read(each.new)
+        if isinstance(new, Signature):
+            read[each.new] = new
+        yield Candidate(each.model, old, new)
+
+
+def _read(artifact: Path) -> Signature | Seen:
+    """The signature, or what is wrong with it."""
     from trimtab.artifacts import read_signature
     from trimtab.errors import ContradictionError, RefusedArtifactError
-    from trimtab.stability.gate import Candidate, contradicted, without_signature
+    from trimtab.stability.gate import contradicted, without_signature
 
-    assert successor.old is not None
-    old = read_signature(successor.old)
     try:
-        return Candidate(successor.model, old, read_signature(successor.new))
+        return read_signature(artifact)
     except ContradictionError as error:
-        return Candidate(successor.model, old, contradicted(error.got, error.expected))
+        return contradicted(error.got, error.expected)
     except RefusedArtifactError as error:
-        return Candidate(successor.model, old, without_signature(error.problem))
+        return without_signature(error.problem)
 
 
 def _as_dict(verdict: Verdict, followed: Sequence[Successor]) -> dict[str, object]:

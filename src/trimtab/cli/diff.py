@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.exit_codes import EXIT_REFUSED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.stability import Change
 
-EXIT_FINDINGS = 100
 FORMS = ("text", "json", "github", "sarif", "junit", "gitlab")
 
 
@@ -54,7 +55,7 @@ def diff(*, old: str, new: str, category: str, form: str, as_json: bool) -> int:
         from trimtab.findings.reports import REPORTS, Checked
 
         click.echo(REPORTS[form]([Checked(new, changes)], RULES))
-    return EXIT_FINDINGS if changes else 0
+    return EXIT_REFUSED if changes else 0
 
 
 def as_text(changes: Sequence[Change]) -> str:

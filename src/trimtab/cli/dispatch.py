@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trimtab.cli.exit_codes import EXIT_REFUSED
+
 if TYPE_CHECKING:
     from trimtab.savedmodel.dispatching import Call, Dispatch, Value
 
@@ -67,7 +69,7 @@ def dispatch(
             model.function(function)  # an error that names what there is
         outcome: Dispatch = dispatch_call(model.meta_graph, call)
     click.echo(json.dumps(as_dict(outcome), ensure_ascii=False) if as_json else as_text(outcome, explain=explain))
-    return 100 if outcome.refusal is not None else 0
+    return EXIT_REFUSED if outcome.refusal is not None else 0
 
 
 def _typed(function: str | None, signature: str | None, arguments: tuple[str, ...]) -> Call:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import gc
 import sys
 
+from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_REFUSED
 from trimtab.cli.plain import run_plain
 from trimtab.errors import SignatureChangedError, TrimtabError
-
-EXIT_ERROR = 1
-EXIT_REFUSAL = 100
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Most commands are done before there is anything to collect: Python's 700 cost them a twentieth of their time."""
@@ -30,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
             exit_code = run(arguments)
     except TrimtabError as problem:
         _print(problem, as_json="--json" in arguments)
-        return EXIT_REFUSAL if isinstance(problem, SignatureChangedError) else EXIT_ERROR
+        return EXIT_REFUSED if isinstance(problem, SignatureChangedError) else EXIT_ERROR
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_ERROR

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.main import EXIT_ERROR
+from trimtab.cli.exit_codes import EXIT_ERROR
 
 if TYPE_CHECKING:
     from trimtab.serving.leaf.server import LeafServer, LeafSettings

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.exit_codes import EXIT_REFUSED
 from trimtab.cli.rule_names import check_rule_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.artifacts.verifying import Verification
-
-EXIT_FINDINGS = 100
 
 
 @click.command()
@@ -79,7 +78,7 @@ def verify(
         click.echo(json.dumps(summary, ensure_ascii=False, indent=2))
     else:
         click.echo(_table(verified) if verified.findings else _verdict(verified, only))
-    return EXIT_FINDINGS if refused else 0
+    return EXIT_REFUSED if refused else 0
 
 
 def _pages(name: str, *, as_json: bool) -> str:
