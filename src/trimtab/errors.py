@@ -90,6 +90,14 @@ class SignatureChangedError(BundleError):
     """A version of a model whose input signature differs from the other versions of that model."""
 
 
+class StoreError(TrimtabError):
+    """A store of bundles that cannot be read or written, holds what does not fit together, or is asked for too much."""
+
+
+class MoveRefusedError(StoreError):
+    """A move of a rollout that the order, the gate or the roots and leaves themselves do not allow yet."""
+
+
 class ConfigurationError(TrimtabError):
     """A configuration file that cannot be read, or says something that trimtab does not know."""
 

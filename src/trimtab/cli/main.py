@@ -1,6 +1,6 @@
 """The entry of the command line: how a line is run, and how errors become exit codes.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 100 a refusal on purpose (a finding, a changed signature).
+Exit codes: 0 done, 1 error, 2 wrong usage, 100 a refusal on purpose (a finding, a changed signature, a move that must wait).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_REFUSED
 from trimtab.cli.plain import run_plain
-from trimtab.errors import SignatureChangedError, TrimtabError
+from trimtab.errors import MoveRefusedError, SignatureChangedError, TrimtabError
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Most commands are done before there is anything to collect: Python's 700 cost them a twentieth of their time."""
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
             exit_code = run(arguments)
     except TrimtabError as problem:
         _print(problem, as_json="--json" in arguments)
-        return EXIT_REFUSED if isinstance(problem, SignatureChangedError) else EXIT_ERROR
+        return EXIT_REFUSED if isinstance(problem, SignatureChangedError | MoveRefusedError) else EXIT_ERROR
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_ERROR

@@ -1,0 +1,201 @@
+"""A store: what lies where in it, and the checks that everything passes on its way in and out.
+
+Keys below the place, all of them written once but for acknowledgments:
+
+    trimtab-store.json                                what makes the place a store, and its settings
+    bundles/sha256/<hex>.json                         bundles, by their digests
+    signatures/sha256/<hex>.json                      signature documents, by the signatures' digests
+    history/<bundle name>/<number, 12 digits>.json    the history of each bundle name
+    acknowledged/<bundle name>/<tier>/<stage>/<instance>.json    what each root and leaf has in force
+    attestations/sha256/<hex>/<key id>.json           attestations of bundles
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from trimtab.bundles.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle
+from trimtab.bundles.store.entry import MAX_ENTRY_BYTES, decode_entry, encode_entry
+from trimtab.errors import BundleError, StoreError
+from trimtab.signature.document import decode_document, encode_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimtab.bundles.bundle import Bundle
+    from trimtab.bundles.store.entry import Entry
+    from trimtab.bundles.store.storage import Storage
+    from trimtab.signature.model import Signature
+
+MARK = "trimtab-store.json"
+
+MAX_DOCUMENT_BYTES = 64 << 20
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What everybody who uses a store must agree on.
+
+    lease_s: how long a root may answer for requests without an exact version (no version named, or one that it does
+      not know) after it last confirmed with the store that it is up to date. After that it lets those pass through.
+    acknowledge: whether roots renew their lease by writing to the store what they have in force. Where they cannot
+      write, every move of a leaf waits until the lease of all roots must have run out.
+    """
+
+    store_version: int = 1
+    lease_s: float = 600.0
+    acknowledge: bool = True
+
+
+class Store:
+    """A store at a place. StoreError where the place holds none."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        data = storage.read(MARK, MAX_ENTRY_BYTES)
+        if data is None:
+            raise StoreError(
+                where=storage.name,
+                expected=f"a store (a place with {MARK})",
+                got="none",
+                hint="Make one: trimtab store init PLACE",
+            )
+        try:
+            self.settings = msgspec.json.decode(data, type=Settings)
+        except msgspec.DecodeError as failure:
+            raise StoreError(str(failure), where=f"{storage.name}: {MARK}") from None
+
+    @classmethod
+    def create(cls, storage: Storage, settings: Settings | None = None) -> Store:
+        """Make a store. One that is there already is opened; StoreError where it has other settings than asked for."""
+        storage.create(MARK, msgspec.json.encode(settings or Settings(), order="sorted") + b"\n")
+        store = cls(storage)
+        if settings is not None and store.settings != settings:
+            raise StoreError(
+                "the store has other settings", where=storage.name, expected=str(settings), got=str(store.settings)
+            )
+        return store
+
+    @property
+    def name(self) -> str:
+        """What errors call the store."""
+        return self.storage.name
+
+    # --- bundles and signatures, by digest
+
+    def put_bundle(self, bundle: Bundle) -> bool:
+        """Keep a bundle under its digest; whether it was not there before."""
+        return self.storage.create(_by_digest("bundles", bundle.digest), encode_bundle(bundle))
+
+    def bundle(self, digest: str) -> Bundle:
+        """The bundle of a digest. StoreError where there is none, or where it is damaged."""
+        key = _by_digest("bundles", digest)
+        data = self._required(key, MAX_BUNDLE_BYTES)
+        try:
+            bundle = decode_bundle(data, f"{self.name}: {key}")
+        except BundleError as failure:
+            raise StoreError(failure.problem, where=failure.where, expected=failure.expected, got=failure.got) from None
+        if bundle.digest != digest:
+            raise StoreError("another bundle lies there", where=f"{self.name}: {key}", got=bundle.digest)
+        return bundle
+
+    def put_signature(self, signature: Signature) -> bool:
+        """Keep a signature's document under its digest; whether it was not there before."""
+        return self.storage.create(_by_digest("signatures", signature.digest), encode_document(signature))
+
+    def signature(self, digest: str) -> Signature:
+        """The signature of a digest. StoreError where there is none; SignatureError where it is damaged."""
+        key = _by_digest("signatures", digest)
+        signature = decode_document(self._required(key, MAX_DOCUMENT_BYTES), f"{self.name}: {key}")
+        if signature.digest != digest:
+            raise StoreError("another signature lies there", where=f"{self.name}: {key}", got=signature.digest)
+        return signature
+
+    # --- histories
+
+    def names(self) -> list[str]:
+        """The bundle names that have a history, sorted."""
+        return sorted({key.split("/")[1] for key in self.storage.keys("history/")})
+
+    def entry(self, name: str, number: int) -> Entry | None:
+        """One entry of a history; None where the history does not go so far."""
+        key = _entry_key(name, number)
+        data = self.storage.read(key, MAX_ENTRY_BYTES)
+        if data is None:
+            return None
+        entry = decode_entry(data, f"{self.name}: {key}")
+        if (entry.name, entry.number) != (name, number):
+            raise StoreError(
+                "another entry lies there", where=f"{self.name}: {key}", got=f"{entry.name} {entry.number}"
+            )
+        return entry
+
+    def head(self, name: str, known: int = 0) -> Entry | None:
+        """The last entry of a history, looked for from `known` on; None where the history has not begun.
+
+        A history has no gaps, so that the end is found by asking for 1, 2, 4, ... entries more, and then by halves.
+        """
+        low, step = known, 1
+        found = self.entry(name, low) if low else None
+        if low and found is None:
+            raise StoreError(
+                "the history is shorter than it was",
+                where=f"{self.name}: {name}",
+                expected=f"at least {low} entries",
+                got="fewer",
+                hint="Was the store restored from an older copy, or is it another one?",
+            )
+        while (entry := self.entry(name, low + step)) is not None:
+            low, step, found = low + step, step * 2, entry
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            entry = self.entry(name, middle)
+            if entry is None:
+                high = middle
+            else:
+                low, found = middle, entry
+        return found
+
+    def entries(self, name: str) -> Iterator[Entry]:
+        """A history from its beginning. StoreError where an entry does not follow from the one before."""
+        number, previous = 1, ""
+        while (entry := self.entry(name, number)) is not None:
+            if entry.previous != previous:
+                raise StoreError(
+                    "the entry does not follow from the one before it",
+                    where=f"{self.name}: {name}, entry {number}",
+                    expected=previous or "no entry before",
+                    got=entry.previous or "no entry before",
+                )
+            yield entry
+            number, previous = number + 1, entry.hash
+
+    def append(self, entry: Entry) -> bool:
+        """Add an entry to its history: the one write that moves anything. False when somebody else was quicker."""
+        return self.storage.create(_entry_key(entry.name, entry.number), encode_entry(entry))
+
+    def _required(self, key: str, limit: int) -> bytes:
+        data = self.storage.read(key, limit)
+        if data is None:
+            raise StoreError(where=f"{self.name}: {key}", expected="an object", got="none")
+        return data
+
+
+def _by_digest(kind: str, digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise StoreError(expected="a digest (sha256:…)", got=repr(digest)[:100])
+    return f"{kind}/sha256/{digest.removeprefix('sha256:')}.json"
+
+
+def _entry_key(name: str, number: int) -> str:
+    if not _NAME.fullmatch(name):
+        raise StoreError(expected="the name of a bundle", got=repr(name)[:100])
+    return f"history/{name}/{number:012}.json"
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -1,0 +1,46 @@
+"""The options that every command on a store has."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
+
+
+def store_option(command: _Command) -> _Command:
+    """`--store PLACE`, or TRIMTAB_STORE in the environment."""
+    return click.option(
+        "--store",
+        "place",
+        required=True,
+        envvar="TRIMTAB_STORE",
+        metavar="PLACE",
+        help="The store: a folder or a URL.  [env: TRIMTAB_STORE]",
+    )(command)
+
+
+def name_option(command: _Command) -> _Command:
+    """`--name NAME`: which bundle's history; the only one of the store when left out."""
+    return click.option("--name", default="", help="The bundle's name.  [default: the only one in the store]")(command)
+
+
+def who_options(command: _Command) -> _Command:
+    """`--by` and `--why`, for what is written into a history."""
+    why = click.option("--why", default="", help="Why, for the history.")
+    by = click.option("--by", default=_who, show_default="the user and host", help="Who does it, for the history.")
+    return by(why(command))
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # no name for the user's number, as in many containers
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"
