@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SOURCES := pyproject.toml CMakeLists.txt $(shell find src native -type f -not -name '*.so' -not -path '*__pycache__*')
 # xgboost comes from the test group, as xgboost-cpu: the extra brings gigabytes for GPUs.
-EXTRAS := torch,onnx,onnxruntime,arrow,serve,lz4,keras,sklearn,lightgbm,mlflow,remote
+EXTRAS := torch,onnx,onnxruntime,arrow,serve,lz4,keras,sklearn,lightgbm,mlflow,remote,attest,canary
 
 .PHONY: demo test lint types docs bench native sanitize fuzz fuzz-saved-model fuzz-artifacts clean
 .DEFAULT_GOAL := help

@@ -1,6 +1,6 @@
 """The entry of the command line: how a line is run, and how errors become exit codes.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 100 a refusal on purpose (a finding, a changed signature, a move that must wait).
+Exit codes: 0 done, 1 error, 2 wrong usage, 100 a refusal on purpose (a finding, a move that must wait).
 """
 
 from __future__ import annotations
