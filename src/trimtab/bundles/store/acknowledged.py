@@ -1,7 +1,14 @@
 """What each root and leaf says that it has in force: the evidence by which a move may follow another.
 
 A root that acknowledges an entry has put its bundles in force and kept them on its disk, so that it does not fall back
-behind that entry even when it starts again. Nothing here trusts a root's or leaf's clock: when an acknowledgment was
+behind that entry even when it starts again.
+
+An acknowledgment is written first and confirmed after: only when the history's end, read once more after the word was
+written, is still the entry acknowledged, may the root renew its lease or the leaf begin to serve. Whoever moves writes
+the entry first and reads the acknowledgments after. So either the mover sees the word, or the instance sees the move.
+A leaf acknowledges what it is about to serve before it serves it: what it has as current, what it loads as pending.
+
+Nothing here trusts a root's or leaf's clock: when an acknowledgment was
 written is asked of the store.
 """
 
