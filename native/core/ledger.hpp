@@ -47,11 +47,9 @@ class Ledger {
   }
 
   // Zeroes every account and forgets the names.
-  void reset() noexcept {
+  void reset() {
     const std::lock_guard held(mutex_);
-    accounts_.names.clear();
-    accounts_.list.resize(1);
-    accounts_.list[0] = {};
+    accounts_ = {};
   }
 
  private:

@@ -8,12 +8,12 @@ namespace trimtab {
 // In the order of `kOutcomeNames`; the names are public.
 enum class Outcome : uint8_t {
   exact, latest_attested_unversioned, union_unversioned, latest_attested_version, unknown_version, unknown_model,
-  malformed, misaligned, strict_latest,
+  malformed, misaligned, strict_latest, unconfirmed,
 };
 
 constexpr const char* kOutcomeNames[] = {
     "exact", "latest_attested_unversioned", "union_unversioned", "latest_attested_version", "unknown_version",
-    "unknown_model", "malformed", "misaligned", "strict_latest",
+    "unknown_model", "malformed", "misaligned", "strict_latest", "unconfirmed",
 };
 
 struct Lookup { Outcome outcome; uint32_t allowlist; };  // kNone: pass through
@@ -33,8 +33,8 @@ class CompiledMap {
   // An empty text, or why the model is refused.
   std::string add_model(Bytes name, Model model);
 
-  // An empty version means that the request names none.
-  Lookup lookup(Bytes model, Bytes version, bool strict) const noexcept;
+  // An empty version: none is named. exact_only: what is said of other versions than the map's might be out of date.
+  Lookup lookup(Bytes model, Bytes version, bool strict, bool exact_only) const noexcept;
 
  private:
   NameTable model_names_;
@@ -57,20 +57,18 @@ inline std::string CompiledMap::add_model(Bytes name, Model model) {
   return {};
 }
 
-inline Lookup CompiledMap::lookup(Bytes model, Bytes version, bool strict) const noexcept {
+inline Lookup CompiledMap::lookup(Bytes model, Bytes version, bool strict, bool exact_only) const noexcept {
   const uint32_t number = model_names_.find(model);
   if (number == kNone) return {Outcome::unknown_model, kNone};
   const Model& known = models_[number];
-  if (version.empty()) {
-    if (known.attested_stable) return {Outcome::latest_attested_unversioned, known.latest};
-    return {Outcome::union_unversioned, known.union_of_all};
-  }
   const auto at = std::lower_bound(known.versions.begin(), known.versions.end(), version,
                                    [](const Version& entry, Bytes asked) { return entry.text < asked; });
   if (at != known.versions.end() && at->text == version) return {Outcome::exact, at->allowlist};
-  if (known.attested_stable) return {Outcome::latest_attested_version, known.latest};
-  if (strict) return {Outcome::strict_latest, known.latest};
-  return {Outcome::unknown_version, kNone};
+  if (exact_only && !strict) return {Outcome::unconfirmed, kNone};
+  if (known.attested_stable)
+    return {version.empty() ? Outcome::latest_attested_unversioned : Outcome::latest_attested_version, known.latest};
+  if (version.empty()) return {Outcome::union_unversioned, known.union_of_all};
+  return strict ? Lookup{Outcome::strict_latest, known.latest} : Lookup{Outcome::unknown_version, kNone};
 }
 
 }  // namespace trimtab

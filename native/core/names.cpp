@@ -49,12 +49,6 @@ void NameTable::place(uint64_t hash, uint32_t id) noexcept {
   slots_[at] = {tag_of(hash), id};
 }
 
-void NameTable::clear() noexcept {
-  std::fill(slots_.begin(), slots_.end(), Slot{});
-  names_.clear();
-  serial_ = next_serial();
-}
-
 NameSet::NameSet(std::vector<uint32_t> ids, uint32_t names_in_table) {
   if (names_in_table / 64 > ids.size()) {
     std::sort(ids.begin(), ids.end());

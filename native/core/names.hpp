@@ -32,7 +32,6 @@ class NameTable {
 
   // The number of `name`, which is added when it is new. Numbers count up from 0.
   uint32_t intern(Bytes name);
-  void clear() noexcept;
 
   Bytes name(uint32_t id) const noexcept { return names_[id]; }
   uint32_t size() const noexcept { return static_cast<uint32_t>(names_.size()); }

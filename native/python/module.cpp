@@ -78,9 +78,16 @@ Outcome select(Trimming& trimming, Outcome outcome, const NameTable& names, cons
   return trimming.aligned() ? outcome : Outcome::misaligned;
 }
 
-nb::tuple trim_by_map(const CompiledMap& map, nb::handle payload, const PayloadTable& table, bool strict, Ledger* ledger) {
-  return trim(payload, table, ledger, [&](Trimming& trimming) {
-    const Lookup found = map.lookup(trimming.model_name(), trimming.model_version(), strict);
+// A map, or the same one as it answers while it is not confirmed.
+struct MapFace {
+  std::shared_ptr<const CompiledMap> map;
+  bool exact_only = false;
+  Lookup lookup(Bytes model, Bytes version, bool strict) const { return map->lookup(model, version, strict, exact_only); }
+};
+
+nb::tuple trim_by_map(const MapFace& face, nb::handle payload, const PayloadTable& table, bool strict, Ledger* ledger) {
+  return trim(payload, table, ledger, [&, &map = *face.map](Trimming& trimming) {
+    const Lookup found = face.lookup(trimming.model_name(), trimming.model_version(), strict);
     if (found.allowlist != kNone) return select(trimming, found.outcome, map.names, &map.allowlists[found.allowlist]);
     trimming.select_all();
     return found.outcome;
@@ -119,7 +126,7 @@ nb::object identify(const PayloadTable& table, nb::handle payload) {
   return nb::make_tuple(bytes_of(trimming->model_name()), bytes_of(trimming->model_version()));
 }
 
-void build_map(CompiledMap* self, nb::handle allowlists, nb::handle models) {
+void build_map(MapFace* self, nb::handle allowlists, nb::handle models) {
   CompiledMap map;
   std::vector<std::vector<uint32_t>> numbers;
   for_each(allowlists, [&](nb::handle allowlist) {
@@ -138,16 +145,17 @@ void build_map(CompiledMap* self, nb::handle allowlists, nb::handle models) {
     const std::string refused = map.add_model(utf8(name), std::move(compiled));
     if (!refused.empty()) throw nb::value_error(refused.c_str());
   });
-  new (self) CompiledMap(std::move(map));
+  new (self) MapFace{std::make_shared<const CompiledMap>(std::move(map))};
 }
 
-nb::list names_of_allowlist(const CompiledMap& map, size_t index) {
+nb::list names_of_allowlist(const MapFace& face, size_t index) {
+  const CompiledMap& map = *face.map;
   if (index >= map.allowlists.size()) throw nb::index_error("there is no allowlist of that index");
   return nb::list(tuple_of(map.allowlists[index].ids(), [&](uint32_t id) { return text_of(map.names.name(id)); }));
 }
 
-nb::tuple lookup(const CompiledMap& map, nb::handle model, nb::handle version, bool strict) {
-  const Lookup found = map.lookup(utf8(model), utf8(version), strict);
+nb::tuple lookup(const MapFace& face, nb::handle model, nb::handle version, bool strict) {
+  const Lookup found = face.lookup(utf8(model), utf8(version), strict);
   return nb::make_tuple(static_cast<int>(found.outcome), static_cast<int32_t>(found.allowlist));  // kNone becomes -1
 }
 
@@ -196,10 +204,11 @@ NB_MODULE(_kernel, module) {
       .def("snapshot", &snapshot)
       .def_prop_ro("overflow", [](const Ledger& ledger) { return account_of(ledger.snapshot().list[0]); })
       .def("reset", &Ledger::reset);
-  nb::class_<CompiledMap>(module, "CompiledMap", nb::is_final())
+  nb::class_<MapFace>(module, "CompiledMap", nb::is_final())
       .def("__init__", &build_map, "allowlists"_a, "models"_a)
       .def("lookup", &lookup, "model"_a, "version"_a, "strict"_a = false)
       .def("allowlist", &names_of_allowlist, "index"_a)
+      .def_prop_ro("exact_only", [](const MapFace& face) { return MapFace{face.map, true}; })
       .def("trim", &trim_by_map, "payload"_a, "table"_a, "strict"_a = false, "ledger"_a.none() = nb::none());
   nb::class_<NameTable>(module, "Mask", nb::is_final())
       .def("__init__", &build_mask, "names"_a)

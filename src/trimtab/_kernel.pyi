@@ -80,6 +80,13 @@ class CompiledMap:
         """Outcome and index of the allowlist (-1: pass through) for a request; an empty version means none is named."""
     def allowlist(self, index: int) -> list[str]:
         """The names of one allowlist, in the order in which the map first saw them. IndexError when there is none."""
+    @property
+    def exact_only(self) -> CompiledMap:
+        """The same map, of which every table is shared, as it answers while nobody confirms it.
+
+        A request that names no version of a known model, or one that the map does not have, has the outcome
+        `unconfirmed` and passes through; a strict one is answered as before.
+        """
     def trim(
         self, payload: _Payload, table: PayloadTable, strict: bool = False, ledger: Ledger | None = None
     ) -> tuple[_Payload | bytes, int, int, int]:

@@ -17,6 +17,7 @@ from trimtab.bundles.outcomes import MissPolicy, Outcome
 
 ATTESTED = {7: ["age", "price"], 8: ["age", "price"]}
 DIFFERING = {7: ["age", "price"], 8: ["age", "clicks"]}
+UNCONFIRMED = "a store's lease has run out (policy lenient)"
 
 CASES = {
     # (request says, map has) of the table: requests, with the outcome of each and the names that it may send
@@ -38,6 +39,13 @@ CASES = {
     ("model and version", "the model but not that version, not attested"): [
         ("differing", "9", Outcome.UNKNOWN_VERSION, None, None),
     ],
+    ("anything but a version that the map has", UNCONFIRMED): [
+        ("attested", "", Outcome.UNCONFIRMED, None, None),
+        ("attested", "9", Outcome.UNCONFIRMED, None, None),
+        ("differing", "", Outcome.UNCONFIRMED, None, None),
+        ("differing", "9", Outcome.UNCONFIRMED, None, None),
+        ("differing", "\ud800", Outcome.UNCONFIRMED, None, None),
+    ],
     ("unknown model, unreadable request, any internal error", ""): [
         ("nobody", "", Outcome.UNKNOWN_MODEL, None, None),
         ("nobody", "7", Outcome.UNKNOWN_MODEL, None, None),
@@ -49,7 +57,7 @@ ALLOWLIST_USED = {
     "that version's": {Outcome.EXACT},
     "the latest version's": {Outcome.LATEST_ATTESTED_UNVERSIONED, Outcome.LATEST_ATTESTED_VERSION},
     "the union of its versions (safe superset)": {Outcome.UNION_UNVERSIONED},
-    "none: pass through": {Outcome.UNKNOWN_VERSION, Outcome.UNKNOWN_MODEL},
+    "none: pass through": {Outcome.UNKNOWN_VERSION, Outcome.UNKNOWN_MODEL, Outcome.UNCONFIRMED},
 }
 
 
@@ -77,7 +85,7 @@ def test_the_table_of_the_design_is_covered() -> None:
 @pytest.mark.parametrize(("says", "has", "used"), design_table())
 def test_lookup_as_designed(designed: ConsolidatedMap, says: str, has: str, used: str) -> None:
     for model, version, outcome, names, version_used in CASES[says, has]:
-        found = designed.lookup(model, version)
+        found = (designed.exact_only if has == UNCONFIRMED else designed).lookup(model, version)
         assert found == Lookup(outcome, None if names is None else frozenset(names), version_used)
         assert outcome in ALLOWLIST_USED[used]
         assert outcome.passes_through == (used == "none: pass through")
@@ -91,12 +99,33 @@ def test_strict_uses_the_latest_where_lenient_passes_through(designed: Consolida
     assert designed.lookup("attested", "9", MissPolicy.STRICT).outcome is Outcome.LATEST_ATTESTED_VERSION
 
 
+@pytest.mark.parametrize("policy", MissPolicy)
+def test_without_confirmation_only_what_never_goes_stale_is_said(designed: ConsolidatedMap, policy: MissPolicy) -> None:
+    unconfirmed = designed.exact_only
+    for model, version in [("attested", "7"), ("differing", "7"), ("differing", "8"), ("nobody", ""), ("nobody", "7")]:
+        assert unconfirmed.lookup(model, version, policy) == designed.lookup(model, version, policy)
+    for model, version in [("attested", ""), ("attested", "9"), ("differing", ""), ("differing", "9")]:
+        strict = designed.lookup(model, version, MissPolicy.STRICT)
+        passed = Lookup(Outcome.UNCONFIRMED, None, None)
+        assert unconfirmed.lookup(model, version, policy) == (strict if policy is MissPolicy.STRICT else passed)
+
+
+def test_the_exact_only_map_is_the_same_map_but_for_its_answers(designed: ConsolidatedMap) -> None:
+    unconfirmed = designed.exact_only
+    assert unconfirmed is designed.exact_only is unconfirmed.exact_only
+    assert unconfirmed.models is designed.models
+    assert unconfirmed.bundles is designed.bundles
+    assert unconfirmed.latest("attested") == "8"
+    assert unconfirmed.expected_digest("differing", "7") == designed.expected_digest("differing", "7") is not None
+    assert designed.lookup("attested").outcome is Outcome.LATEST_ATTESTED_UNVERSIONED
+
+
 def test_every_outcome_of_the_kernel_has_a_name_and_only_python_has_one_more() -> None:
     assert {*_kernel.OUTCOMES, "internal_error"} == set(Outcome)
     assert {each for each in Outcome if each.trims} == set(Outcome) - {each for each in Outcome if each.passes_through}
 
 
-def slow_lookup(maps: dict[str, Bundle], model: str, version: str, policy: MissPolicy) -> Lookup:
+def slow_lookup(maps: dict[str, Bundle], model: str, version: str, policy: MissPolicy, confirmed: bool) -> Lookup:
     """The design, said as plainly as possible."""
     having = [each for each in maps.values() if model in each.models and each.models[model].versions]
     if not having:
@@ -117,6 +146,8 @@ def slow_lookup(maps: dict[str, Bundle], model: str, version: str, policy: MissP
     latest = max(names)
     if version in map(str, names):
         return Lookup(Outcome.EXACT, frozenset(names[int(version)]), version)
+    if not confirmed and policy is MissPolicy.LENIENT:
+        return Lookup(Outcome.UNCONFIRMED, None, None)
     if stable:
         outcome = Outcome.LATEST_ATTESTED_VERSION if version else Outcome.LATEST_ATTESTED_UNVERSIONED
         return Lookup(outcome, frozenset(names[latest]), str(latest))
@@ -142,7 +173,8 @@ def slow_lookup(maps: dict[str, Bundle], model: str, version: str, policy: MissP
 def test_lookup_equals_the_obvious_model(maps: dict[str, Bundle], requests: list[tuple[str, str, MissPolicy]]) -> None:
     consolidated = ConsolidatedMap(maps)
     for request in requests:
-        assert consolidated.lookup(*request) == slow_lookup(maps, *request)
+        assert consolidated.lookup(*request) == slow_lookup(maps, *request, confirmed=True)
+        assert consolidated.exact_only.lookup(*request) == slow_lookup(maps, *request, confirmed=False)
 
 
 @given(st.dictionaries(st.sampled_from(["ads", "home"]), bundles, min_size=2))

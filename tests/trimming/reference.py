@@ -144,31 +144,35 @@ class Model:
     versions: Mapping[str, frozenset[str]]
 
 
-def lookup(models: Mapping[str, Model], name: bytes, version: bytes, strict: bool) -> tuple[str, frozenset[str] | None]:
+def lookup(
+    models: Mapping[str, Model], name: bytes, version: bytes, strict: bool, exact_only: bool = False
+) -> tuple[str, frozenset[str] | None]:
     """The table of docs/design.md: (outcome, allowlist or None)."""
     model = {known.encode(): value for known, value in models.items()}.get(name)
     if model is None:
         return "unknown_model", None
     latest = model.versions[model.latest]
+    if (known := {text.encode(): names for text, names in model.versions.items()}.get(version)) is not None:
+        return "exact", known
+    if exact_only and not strict:
+        return "unconfirmed", None
     if not version:
         if model.attested_stable:
             return "latest_attested_unversioned", latest
         return "union_unversioned", frozenset().union(*model.versions.values())
-    if (known := {text.encode(): names for text, names in model.versions.items()}.get(version)) is not None:
-        return "exact", known
     if model.attested_stable:
         return "latest_attested_version", latest
     return ("strict_latest", latest) if strict else ("unknown_version", None)
 
 
 def trim(
-    payload: bytes, table: PayloadTable, models: Mapping[str, Model], strict: bool = False
+    payload: bytes, table: PayloadTable, models: Mapping[str, Model], strict: bool = False, exact_only: bool = False
 ) -> tuple[bytes, str, int, int]:
     try:
         request = read(payload, table)
     except MalformedError:
         return payload, "malformed", 0, 0
-    outcome, allowlist = lookup(models, request.model, request.version, strict)
+    outcome, allowlist = lookup(models, request.model, request.version, strict, exact_only)
     if allowlist is None:
         return payload, outcome, len(request.elements), 0
     if not request.aligned:

@@ -81,16 +81,35 @@ LOOKUP_TABLE = [  # the very table of docs/design.md
     ("other", "1", True, "unknown_model", None),
     ("", "", False, "unknown_model", None),
 ]
+EXACT_ONLY_TABLE = [
+    ("stable", "1", False, "exact", "ab"),
+    ("stable", "2", True, "exact", "bc"),
+    ("stable", "", False, "unconfirmed", None),
+    ("stable", "", True, "latest_attested_unversioned", "bc"),
+    ("moving", "", False, "unconfirmed", None),
+    ("moving", "", True, "union_unversioned", "abc"),
+    ("stable", "3", False, "unconfirmed", None),
+    ("stable", "3", True, "latest_attested_version", "bc"),
+    ("moving", "3", False, "unconfirmed", None),
+    ("moving", "3", True, "strict_latest", "bc"),
+    ("other", "1", False, "unknown_model", None),
+    ("other", "", True, "unknown_model", None),
+]
+LOOKUPS = [(False, *row) for row in LOOKUP_TABLE] + [(True, *row) for row in EXACT_ONLY_TABLE]
 
 
-@pytest.mark.parametrize(("model", "version", "strict", "outcome", "allowed"), LOOKUP_TABLE)
-def test_lookup(model: str, version: str, strict: bool, outcome: str, allowed: str | None) -> None:
-    lookup = compiled(MODELS_OF_EVERY_KIND)
+@pytest.mark.parametrize(("exact_only", "model", "version", "strict", "outcome", "allowed"), LOOKUPS)
+def test_lookup(exact_only: bool, model: str, version: str, strict: bool, outcome: str, allowed: str | None) -> None:
+    lookup = as_confirmed(compiled(MODELS_OF_EVERY_KIND), exact_only)
     number, index = lookup.lookup(model, version, strict)
     assert _kernel.OUTCOMES[number] == outcome
     assert (None if index < 0 else "".join(sorted(lookup.allowlist(index)))) == allowed
-    expected = reference.lookup(MODELS_OF_EVERY_KIND, model.encode(), version.encode(), strict)
+    expected = reference.lookup(MODELS_OF_EVERY_KIND, model.encode(), version.encode(), strict, exact_only)
     assert expected == (outcome, None if allowed is None else frozenset(allowed))
+
+
+def as_confirmed(models: _kernel.CompiledMap, exact_only: bool) -> _kernel.CompiledMap:
+    return models.exact_only if exact_only else models
 
 
 def test_the_outcomes_are_those_of_python() -> None:
@@ -98,18 +117,19 @@ def test_the_outcomes_are_those_of_python() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=["infer", "predict", "deep key"])
-@given(data=st.data(), models=maps(), strict=st.booleans())
+@given(data=st.data(), models=maps(), strict=st.booleans(), exact_only=st.booleans())
 def test_kernel_equals_reference(
-    table: PayloadTable, data: st.DataObject, models: dict[str, reference.Model], strict: bool
+    table: PayloadTable, data: st.DataObject, models: dict[str, reference.Model], strict: bool, exact_only: bool
 ) -> None:
-    payload, lookup, ledger = data.draw(payloads(table)), compiled(models), _kernel.Ledger()
+    payload, ledger = data.draw(payloads(table)), _kernel.Ledger()
+    lookup = as_confirmed(compiled(models), exact_only)
     sent, number, kept, dropped = lookup.trim(payload, table.compiled, strict, ledger)
-    expected = reference.trim(payload, table, models, strict)
+    expected = reference.trim(payload, table, models, strict, exact_only)
     assert (sent, _kernel.OUTCOMES[number], kept, dropped) == expected
     assert sent is payload or dropped
     assert len(sent) <= len(payload)
     if expected[1] != "malformed":
-        _, allowlist = reference.lookup(models, *named(payload, table), strict)
+        _, allowlist = reference.lookup(models, *named(payload, table), strict, exact_only)
         request = reference.read(payload, table)
         gone = reference.dropped_by(request, allowlist) if dropped and allowlist is not None else []
         assert ledger.snapshot() == reference.accounts(payload, table, gone)

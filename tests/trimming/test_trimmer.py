@@ -64,6 +64,17 @@ def test_a_new_map_takes_effect_with_the_next_request() -> None:
     assert trimmer.trim(payload := request()) is payload
 
 
+def test_a_map_that_is_not_confirmed_trims_only_versions_that_it_has() -> None:
+    unconfirmed = SimpleNamespace(compiled=models("price").compiled.exact_only)
+    trimmer = Trimmer(lambda: unconfirmed)
+    assert [name for name, _ in inputs(trimmer.trim(request()))] == ["price"]
+    for version in ("", "7"):
+        assert trimmer.trim(payload := request(version)) is payload
+    assert trimmer.counts[Outcome.UNCONFIRMED] == 2
+    strict = Trimmer(unconfirmed, policy=MissPolicy.STRICT)
+    assert [name for name, _ in inputs(strict.trim(request("")))] == ["price"]
+
+
 def test_a_supplier_that_fails_costs_no_request(caplog: pytest.LogCaptureFixture) -> None:
     def fails() -> SimpleNamespace:
         raise RuntimeError("no map yet")

@@ -6,6 +6,7 @@ The look-up itself is the kernel's; its table is in docs/design.md.
 
 from __future__ import annotations
 
+from copy import copy
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,22 @@ class ConsolidatedMap:
         self.notes = tuple(notes)
         self.compiled = _kernel.CompiledMap(tables.lists, compiled)
         self._sets: dict[int, frozenset[str]] = {}
+        self._exact_only: ConsolidatedMap | None = None  # it is one itself
+        exact_only = copy(self)
+        exact_only.compiled = self.compiled.exact_only
+        self._exact_only = exact_only
+
+    @property
+    def exact_only(self) -> ConsolidatedMap:
+        """The map as it answers while it cannot be confirmed with its store for longer than its lease.
+
+        What it says of a version that it has never goes stale, for versions do not change. What it says of "the latest"
+        and "all versions" does: under the policy lenient such a request passes through as `unconfirmed`. Under strict
+        it is answered as before, because a leaf that refuses unknown inputs would refuse whatever passes through.
+
+        Always the same object, which shares every table with this map and is its own `exact_only`.
+        """
+        return self if self._exact_only is None else self._exact_only
 
     def lookup(self, model: str, version: str = "", policy: MissPolicy = MissPolicy.LENIENT) -> Lookup:
         """Which allowlist a request for `model` and `version` gets; an empty version means that none is named."""

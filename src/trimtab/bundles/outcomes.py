@@ -29,6 +29,10 @@ class Outcome(StrEnum):
     UNKNOWN_VERSION = "unknown_version"
     """A version that the map does not have, the model is not attested stable: passed through."""
 
+    UNCONFIRMED = "unconfirmed"
+    """No version that the map has, and the map could not be confirmed with its store for longer than its lease: passed
+    through. What is the latest version, or which versions there are, may have changed meanwhile."""
+
     UNKNOWN_MODEL = "unknown_model"
     """A model that the map does not have: passed through."""
 
@@ -70,4 +74,8 @@ class MissPolicy(StrEnum):
     """Pass the request through, unless the model is attested stable. Right where the leaf ignores unknown inputs."""
 
     STRICT = "strict"
-    """Use the latest version's allowlist. Right where the leaf refuses unknown inputs, as Triton and TF Serving do."""
+    """Use the latest version's allowlist. Right where the leaf refuses unknown inputs, as Triton and TF Serving do.
+
+    It also answers from a map that is not confirmed: to pass through is no safe answer here, the leaf would refuse
+    every such request.
+    """

@@ -1,7 +1,8 @@
 """Which features a model's requests carry, and the layout of its inputs: worked out once per map, kept, shared.
 
-A plan follows from the map in force and the model and version asked for. When the map changes, all plans go with it,
-and so does every suspicion that a leaf's digest raised against the old map.
+A plan follows from the map in force and the model and version asked for. When the map changes, all plans go with it.
+A suspicion that a leaf's digest raised against the map goes when its bundles do: a map that is not confirmed for a
+while states the same digests.
 """
 
 from __future__ import annotations
@@ -108,9 +109,10 @@ class Planner:
         """The plan of a model, under the map in force now."""
         current = self.maps.current
         if current is not self._map:
+            if self._map is None or self._map.bundles is not current.bundles:
+                self._suspects.clear()
             self._map = current
             self._plans.clear()
-            self._suspects.clear()
         plan = self._plans.get(model)
         if plan is None:
             plan = self._plans[model] = self._make(model, current)
