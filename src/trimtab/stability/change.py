@@ -25,10 +25,12 @@ class Seen(Struct, frozen=True):
 class Change(Finding, frozen=True):
     """A finding of the gate: `where` is the subject, `expected` what the old signature says, `got` what the new one.
 
-    model: whose signature it is; empty where two signatures are compared by themselves.
+    model: whose signature it is; empty where two signatures are compared by themselves. fork: the command that gives
+    the new version a model name of its own; empty where its repository is not known.
     """
 
     model: str = ""
+    fork: str = ""
 
     @property
     def declaration(self) -> StabilityRule:
@@ -48,7 +50,8 @@ class Change(Finding, frozen=True):
     @property
     def remedy(self) -> str:
         """What to do about it, beginning with the cheaper way."""
-        return f"{self.declaration.remedy} Or: {FORK}" if self.declaration.remedy else FORK
+        fork = f"Publish it under a new name: {self.fork}" if self.fork else FORK
+        return f"{self.declaration.remedy} Or: {fork}" if self.declaration.remedy else fork
 
     @property
     def sentence(self) -> str:
@@ -71,6 +74,7 @@ class Change(Finding, frozen=True):
             "breaks": rule.breaks,
             "notice": rule.notice.value,
             "remedy": self.remedy,
+            "fork": self.fork,
         }
         return {key: value for key, value in facts.items() if value}
 

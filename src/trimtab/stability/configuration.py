@@ -25,26 +25,27 @@ import difflib
 import os
 import tomllib
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trimtab.errors import ConfigurationError
-from trimtab.findings import Level  # noqa: TC001  # msgspec reads the annotations at run time
+from trimtab.findings import Finding, Level
 from trimtab.stability.category import Category
+from trimtab.stability.change import Change
 from trimtab.stability.rules import RULES
-from trimtab.stability.waivers import Waiver  # noqa: TC001  # likewise
+from trimtab.stability.waivers import EXPIRED, UNMATCHED, Waiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trimtab.stability.change import Change
-
 FILE_NAME = "trimtab.toml"
 
 _MAX_BYTES = 1 << 20
+
+_Found = TypeVar("_Found", bound=Finding)
 
 
 class ForModels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,12 +69,12 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         given = [each.category for each in self._matching(model) if each.category is not None]
         return given[-1] if given else self.category
 
-    def weighed(self, change: Change) -> Change:
-        """The change at the level that it has for its model."""
-        level = self.levels.get(change.rule, change.level)
-        for each in self._matching(change.model):
-            level = each.levels.get(change.rule, level)
-        return change if level is change.level else replace(change, level=level)
+    def weighed(self, found: _Found) -> _Found:
+        """The finding at the level that it has: for its model, where it is a model's."""
+        level = self.levels.get(found.rule, found.level)
+        for each in self._matching(found.model) if isinstance(found, Change) else ():
+            level = each.levels.get(found.rule, level)
+        return found if level is found.level else replace(found, level=level)
 
     def _matching(self, model: str) -> list[ForModels]:
         return [each for each in self.models if fnmatchcase(model, each.match)]
@@ -98,6 +99,7 @@ def read_configuration(path: str | os.PathLike[str]) -> Configuration:
     except (ValueError, RecursionError) as failure:  # of tomllib, UTF-8 and msgspec alike
         raise ConfigurationError(str(failure), where=name, hint="docs/stability.md shows every key.") from None
     _check_rules(read, name)
+    _check_waivers(read, name)
     return read
 
 
@@ -120,8 +122,28 @@ def _check_rules(configuration: Configuration, name: str) -> None:
         *(rule for each in configuration.models for rule in each.levels),
         *(each.rule for each in configuration.waivers),
     )
+    known = list(dict.fromkeys((*RULES, UNMATCHED, EXPIRED)))
     for rule in named:
-        if rule not in RULES:
-            near = difflib.get_close_matches(rule.upper(), list(RULES), n=1)
+        if rule not in known:
+            near = difflib.get_close_matches(rule[:_SHOWN].upper(), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else "List them all: trimtab rules"
-            raise ConfigurationError(where=f"{name}: [stability]", expected="the name of a rule", got=rule, hint=hint)
+            raise ConfigurationError(
+                where=f"{name}: [stability]", expected="the name of a rule", got=repr(rule[:_SHOWN]), hint=hint
+            )
+
+
+_SHOWN = 80
+
+
+def _check_waivers(configuration: Configuration, name: str) -> None:
+    """A waiver without a reason or an owner is a proposal that nobody has taken up."""
+    for number, waiver in enumerate(configuration.waivers, 1):
+        missing = [key for key in ("reason", "owner") if not getattr(waiver, key).strip()]
+        if missing:
+            raise ConfigurationError(
+                f"a waiver without {' and '.join(missing)}",
+                where=f"{name}: [[stability.waivers]] {number}",
+                expected="why the change is let through, and who answers for it",
+                got=f"{waiver.rule} of {waiver.model}, {waiver.subject}"[: 4 * _SHOWN],
+                hint="Fill them in, or remove the waiver.",
+            )

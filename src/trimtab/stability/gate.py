@@ -14,7 +14,7 @@ from trimtab.stability.waivers import Waived, sift
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from trimtab.signature.model import Signature
     from trimtab.stability.category import Category
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 class Candidate(Struct, frozen=True):
     """A new version of a model, and the version that it is held against.
 
-    new: its signature, or what is wrong with it (`without_signature`, `contradicted`).
+    old: None for the first version of its model. new: its signature, or what is wrong with it (`without_signature`,
+    `contradicted`). fork: the command that gives it a model name of its own (`trimtab.bundles.forking`); empty where
+    its repository is not known.
     """
 
     model: str
-    old: Signature
+    old: Signature | None
     new: Signature | Seen
+    fork: str = ""
 
 
 def without_signature(problem: str) -> Seen:
@@ -68,10 +71,34 @@ def gate(
 
     category: instead of the one that the configuration gives each model.
     """
-    changes = []
-    for each in candidates:
-        held_to = category or configuration.category_of(each.model)
-        found = [change_of(each.new)] if isinstance(each.new, Seen) else diff(each.old, each.new, held_to)
-        changes += [configuration.weighed(replace(change, model=each.model)) for change in found]
-    sifted = sift(changes, configuration.waivers, today)
-    return Verdict(sifted.changes, sifted.waived, sifted.problems)
+    changes = [change for each in candidates for change in weighed_changes(each, configuration, category)]
+    return judged(changes, configuration, today)
+
+
+def weighed_changes(
+    candidate: Candidate, configuration: Configuration, category: Category | None = None
+) -> list[Change]:
+    """The changes of one candidate, at the levels that the configuration gives its model; waivers are not asked."""
+    if isinstance(candidate.new, Seen):
+        found = [change_of(candidate.new)]
+    elif candidate.old is None:
+        return []
+    else:
+        found = diff(candidate.old, candidate.new, category or configuration.category_of(candidate.model))
+    return [configuration.weighed(replace(change, model=candidate.model, fork=candidate.fork)) for change in found]
+
+
+def judged(
+    changes: Iterable[Change],
+    configuration: Configuration,
+    today: datetime.date,
+    models: Collection[str] | None = None,
+) -> Verdict:
+    """The verdict on the weighed changes of all models that were held.
+
+    models: the names of the models that were held where that is not all that the configuration is for: a waiver that
+    is for none of them is then not called unmatched.
+    """
+    sifted = sift(list(changes), configuration.waivers, today, models)
+    problems = [configuration.weighed(problem) for problem in sifted.problems]
+    return Verdict(sifted.changes, sifted.waived, problems)
