@@ -1,0 +1,55 @@
+"""What a build needs of a signature: small enough to be kept for every version, and the document only when asked for.
+
+A repository of 10,000 versions has a few thousand distinct documents; each is digested, encoded and kept once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from trimtab.bundles.request_names import request_names
+from trimtab.signature.document import decode_document, encode_document
+
+if TYPE_CHECKING:
+    from trimtab.signature.model import Signature
+
+
+class SignatureFacts(Struct, frozen=True, kw_only=True):
+    """What follows from one signature document.
+
+    document_hash: SHA-256 of the document's bytes. Signatures of equal `digest` may differ in it: in their format, and
+    in the order of their inputs, which counts where a model is called by position.
+    names: the names under which a request may carry an input, sorted.
+    """
+
+    document_hash: bytes
+    digest: str
+    input_digest: str
+    format: str
+    names: tuple[str, ...]
+
+
+def facts_of(signature: Signature) -> tuple[SignatureFacts, bytes]:
+    """The facts of a signature, and its document. BundleError where its names cannot be told."""
+    names = tuple(sorted(request_names(signature)))
+    document = encode_document(signature)
+    return _facts(signature, names, document), document
+
+
+def facts_of_document(document: bytes, where: str = "") -> SignatureFacts:
+    """The facts of a document that `encode_document` has just made. BundleError where its names cannot be told."""
+    signature = decode_document(document, where, just_encoded=True)
+    return _facts(signature, tuple(sorted(request_names(signature))), document)
+
+
+def _facts(signature: Signature, names: tuple[str, ...], document: bytes) -> SignatureFacts:
+    return SignatureFacts(
+        document_hash=hashlib.sha256(document).digest(),
+        digest=signature.digest,
+        input_digest=signature.input_digest,
+        format=signature.provenance.format,
+        names=names,
+    )
