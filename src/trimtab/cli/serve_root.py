@@ -73,6 +73,10 @@ _SECONDS = click.FloatRange(0)
 @click.option(
     "--grace", default=10.0, show_default=True, type=_SECONDS, help="Seconds that a stop waits for requests in flight."
 )
+@click.option("--shadow-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1),
+              help="Share of requests that are sent untrimmed as well, to compare scores.")  # fmt: skip
+@click.option("--shadow-tolerance", default=0.0, show_default=True, type=click.FloatRange(0),
+              help="By how much those scores may differ, relative or absolute; 0: not by a bit.")  # fmt: skip
 @click.option("--tls-cert", type=_PATH, help="PEM certificate of this server.")
 @click.option("--tls-key", type=_PATH, help="PEM key of this server.")
 @click.option("--tls-client-ca", type=_PATH, help="PEM authority that callers' certificates must be signed by.")
@@ -102,6 +106,8 @@ def root(
     max_in_flight: int,
     max_message_bytes: int,
     grace: float,
+    shadow_rate: float,
+    shadow_tolerance: float,
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
@@ -153,6 +159,8 @@ def root(
         max_in_flight=max_in_flight,
         max_message_bytes=max_message_bytes,
         grace_s=grace,
+        shadow_rate=shadow_rate,
+        shadow_tolerance=shadow_tolerance,
         tls=ServerTls.from_flags(tls_cert, tls_key, tls_client_ca),
         leaf_tls=ClientTls(leaf_tls_ca, leaf_tls_cert, leaf_tls_key) if secure else None,
     )

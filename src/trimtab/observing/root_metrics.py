@@ -27,6 +27,9 @@ _MOST_STRANGERS = 512
 """Models outside the map with counters of their own; their names come from requests, so the rest are `other`."""
 _LONGEST_STRANGER = 200
 
+SHADOW_RESULTS = ("equal", "different", "failed")
+"""Of comparing the untrimmed request's scores with the trimmed one's; failed: there was nothing to compare with."""
+
 
 class ModelMetrics(NamedTuple):
     """The bound counters of one model."""
@@ -79,6 +82,15 @@ class RootMetrics:
             ["model"],
             registry=self.registry,
         )
+        self._shadow = Counter(
+            "trimtab_shadow",
+            "Sampled requests, by whether the untrimmed one gave the trimmed one's scores.",
+            ["model", "version", "result"],
+            registry=self.registry,
+        )
+        self.shadow_skipped = Counter(
+            "trimtab_shadow_skipped", "Sampled requests let go, too many being compared.", registry=self.registry
+        )
         self.requests = Counter("trimmer_requests", "Score requests accepted.", registry=self.registry)
         self.refused = Counter(
             "trimmer_requests_refused", "Score requests not accepted, by gRPC code.", ["code"], registry=self.registry
@@ -105,6 +117,11 @@ class RootMetrics:
     def mismatched(self, model: str) -> None:
         """Count an answer with an unexpected signature digest."""
         self._mismatches.labels(self._label(model)).inc()
+
+    def shadow(self, model: str, version: str) -> Mapping[str, Counter]:
+        """Counters by result. All are there from the first comparison on, so that what rises is seen to rise from 0."""
+        label = self._label(model)
+        return {result: self._shadow.labels(label, version, result) for result in SHADOW_RESULTS}
 
     def render(self) -> bytes:
         """The exposition text. Takes milliseconds with many models: call it from a thread."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trimtab.serving.root.fetching import Features, Fetcher
     from trimtab.serving.root.leaves import Leaf
     from trimtab.serving.root.request import ModelRef, ScoreCall
+    from trimtab.serving.root.shadow import Shadow
 
 _log = logging.getLogger(__name__)
 _FETCHING_TAKES_AT_MOST = 0.5
@@ -60,13 +61,19 @@ class Scores:
 
 
 class Scorer:
-    """Ties planner, fetcher, builder and leaves together. Used from one event loop. outcomes: look-ups so far."""
+    """Ties planner, fetcher, builder and leaves together. Used from one event loop. outcomes: look-ups so far.
 
-    def __init__(self, planner: Planner, fetcher: Fetcher, leaves: Leaves, metrics: RootMetrics) -> None:
+    shadow: what samples requests to compare trimmed with untrimmed scores, if anything does.
+    """
+
+    def __init__(
+        self, planner: Planner, fetcher: Fetcher, leaves: Leaves, metrics: RootMetrics, shadow: Shadow | None = None
+    ) -> None:
         self.planner = planner
         self.fetcher = fetcher
         self.leaves = leaves
         self.metrics = metrics
+        self.shadow = shadow
         self.outcomes: Counter[str] = Counter()
         self._builder = RequestBuilder()
 
@@ -89,11 +96,13 @@ class Scorer:
     ) -> tuple[list[ModelScore], tuple[str, ...]]:
         timeout = max(deadline - time.monotonic(), 0) * _FETCHING_TAKES_AT_MOST
         features = await self.fetcher.fetch(call, plans, timeout)
-        columns = _Columns(call, features)
+        columns = Columns(call, features)
         results = await asyncio.gather(*(self._one(plan, call, columns, deadline) for plan in plans))
+        if self.shadow is not None:
+            self.shadow.consider(call, plans, columns, results)
         return list(results), features.unknown_candidates
 
-    async def _one(self, plan: Plan, call: ScoreCall, columns: _Columns, deadline: float) -> ModelScore:
+    async def _one(self, plan: Plan, call: ScoreCall, columns: Columns, deadline: float) -> ModelScore:
         start = time.perf_counter()
         self.outcomes[plan.outcome] += 1
         self.metrics.outcome(plan.outcome).inc()
@@ -112,9 +121,7 @@ class Scorer:
         self.metrics.model(plan.model.name).latency.observe(elapsed)
         return _with_cost(score, sent[0], elapsed)
 
-    async def _ask(
-        self, plan: Plan, call: ScoreCall, columns: _Columns, deadline: float, sent: list[int]
-    ) -> ModelScore:
+    async def _ask(self, plan: Plan, call: ScoreCall, columns: Columns, deadline: float, sent: list[int]) -> ModelScore:
         _check_fetched(plan, call, columns.features)
         counters = self.metrics.model(plan.model.name)
         layouts: list[ModelLayout] = []
@@ -152,7 +159,7 @@ class Scorer:
         return self.planner.plan(plan.model).outcome == DIGEST_MISMATCH
 
 
-class _Columns:
+class Columns:
     """The values of one request, for each model's layout; what is repeated per candidate is repeated once."""
 
     def __init__(self, call: ScoreCall, features: Features) -> None:
@@ -161,6 +168,7 @@ class _Columns:
         self._repeated: dict[str, bytes] = {}
 
     def of(self, layout: ModelLayout) -> list[Any]:
+        """The columns of a layout, in its order."""
         columns = self.features.columns
         values: list[Any] = [columns[name] for name in layout.candidate]
         values += [self._once(name) if layout.broadcast else self._repeat(name) for name in layout.once]

@@ -28,6 +28,7 @@ from trimtab.serving.root.leaves import LeafAddress, Leaves
 from trimtab.serving.root.planning import Planner
 from trimtab.serving.root.scoring import Scorer
 from trimtab.serving.root.service import ScoreService
+from trimtab.serving.root.shadow import Shadow
 from trimtab.serving.shutdown import LAST_ANSWERS_S, SAY_SO_S
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class RootSettings(Struct, frozen=True, kw_only=True):
     leaves: where the leaves are. bundles: files by bundle name. features: `sqlite:PATH` or a plug-in's scheme.
     state: folder for last-known-good bundles. trim: False sends everything, for comparison. compression: none or lz4
     of what goes to the leaves. max_in_flight: score requests answered at once; more are refused.
-    grace_s: how long a stop waits for requests in flight.
+    grace_s: how long a stop waits for requests in flight. shadow_rate: share of requests that are sent untrimmed as
+    well, to compare scores, which may differ by shadow_tolerance.
     """
 
     leaves: tuple[LeafAddress, ...]
@@ -67,6 +69,8 @@ class RootSettings(Struct, frozen=True, kw_only=True):
     max_message_bytes: int = 256 << 20
     max_in_flight: int = 256
     grace_s: float = 10.0
+    shadow_rate: float = 0.0
+    shadow_tolerance: float = 0.0
     tls: ServerTls | None = None
     leaf_tls: ClientTls | None = None
 
@@ -125,7 +129,8 @@ class RootServer:
             )
             self._exits.push_async_callback(leaves.close)
             planner = Planner(self.cache.views, self.loader, settings.policy, settings.trim)
-            scorer = Scorer(planner, Fetcher(self.cache, self._executor), leaves, self.metrics)
+            shadow = self._shadow(planner, leaves)
+            scorer = Scorer(planner, Fetcher(self.cache, self._executor), leaves, self.metrics, shadow)
             await self._start_grpc(scorer)
             await self._start_http(scorer)
             self.watcher.start()
@@ -142,6 +147,22 @@ class RootServer:
             if not await self._admission.drained(self.settings.grace_s):
                 _log.warning("requests were still in flight after %g s", self.settings.grace_s)
         await self._exits.aclose()
+
+    def _shadow(self, planner: Planner, leaves: Leaves) -> Shadow | None:
+        settings = self.settings
+        if not settings.shadow_rate:
+            return None
+        shadow = Shadow(
+            settings.shadow_rate,
+            settings.shadow_tolerance,
+            source=self.cache.source,
+            planner=planner,
+            leaves=leaves,
+            metrics=self.metrics,
+            timeout_s=settings.deadline_s,
+        )
+        self._exits.push_async_callback(shadow.close)
+        return shadow
 
     async def _start_grpc(self, scorer: Scorer) -> None:
         settings = self.settings
