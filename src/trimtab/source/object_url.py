@@ -85,3 +85,36 @@ def parse_url(text: str) -> ObjectUrl:
             hint="Folders of an object store are not read: name one object.",
         )
     return ObjectUrl(store, scheme, bucket, account, key, text)
+
+
+def parse_place(text: str) -> ObjectUrl:
+    """The parts of a URL of a place for many objects: `key` is what their keys begin with, and may be empty.
+
+    ArtifactError for a scheme of which no such place is known, and for what is no name of a bucket or of a key; as some
+    addresses hold secrets, no part is repeated that was not understood.
+    """
+    match = _URL.match(text)
+    store = _SCHEMES.get(match[1].lower(), HTTP) if match else HTTP
+    if match is None or store == HTTP:
+        raise ArtifactError(
+            where=public_name(text),
+            expected="a folder, or a URL that begins with s3://, gs://, az:// or abfss://",
+            got=f"{match[1]}://" if match else "another text",
+        )
+    scheme = match[1].lower()
+    found = _PLACE.fullmatch(match[2])
+    if found is None:
+        raise ArtifactError(
+            where=f"{scheme}://…",
+            expected=f"{scheme}://{'CONTAINER' if store == AZURE else 'BUCKET'}/PREFIX of plain letters and digits",
+            got="another address",
+            hint="Credentials and endpoints come from the environment, not from the address.",
+        )
+    account = (found["host"] or "").partition(".")[0]
+    prefix = (found["prefix"] or "").strip("/")
+    return ObjectUrl(store, scheme, found["bucket"], account, prefix, text)
+
+
+_PLACE = re.compile(
+    r"(?P<bucket>[A-Za-z0-9._-]+)(@(?P<host>[A-Za-z0-9.-]+))?(?P<prefix>(/[A-Za-z0-9][A-Za-z0-9._=-]*)*/?)"
+)
