@@ -1,0 +1,106 @@
+"""What a move may rest on: who says to follow what, and since when the pointers stand where they do.
+
+Gathered anew for each move, after its history was read: whoever writes its word later than that finds that history.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+
+from trimtab.bundles.store.acknowledged import acknowledged
+from trimtab.bundles.store.pointers import Stage, Tier
+from trimtab.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trimtab.bundles.store.acknowledged import Acknowledged
+    from trimtab.bundles.store.entry import Entry
+    from trimtab.bundles.store.store import Store
+
+Place: TypeAlias = tuple[Tier, Stage]
+
+PLACES = tuple((tier, stage) for tier in Tier for stage in Stage)
+"""The four pointers, by tier and stage."""
+
+
+class Moved(Struct, frozen=True):
+    """The entry that last changed a pointer; when it was written, and its age: seconds, by the store's clock."""
+
+    number: int
+    at_s: float
+    age_s: float
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What is known besides the history's last entry.
+
+    lease_s, acknowledge: the store's settings. words: what the instances of each tier and stage acknowledged.
+    moved: when the rollout at hand last changed each pointer; one that it has not changed is left out.
+    """
+
+    lease_s: float
+    acknowledge: bool
+    words: Mapping[Place, tuple[Acknowledged, ...]]
+    moved: Mapping[Place, Moved]
+
+
+def gather(store: Store, head: Entry) -> Evidence:
+    """The evidence for a move from `head`. StoreError where something cannot be read."""
+    now = _now(store)
+    moved = {place: (number, _written_at(store, head, number)) for place, number in _moved(store, head).items()}
+    return Evidence(
+        lease_s=store.settings.lease_s,
+        acknowledge=store.settings.acknowledge,
+        words={place: tuple(acknowledged(store, head.name, *place)) for place in PLACES},
+        moved={place: Moved(number, at_s, now - at_s) for place, (number, at_s) in moved.items()},
+    )
+
+
+def _moved(store: Store, head: Entry) -> dict[Place, int]:
+    """Walk back through the rollout; for each pointer, the last entry that is not as the one before it."""
+    found: dict[Place, int] = {}
+    later = head
+    while head.rollout is not None and later.number >= max(head.rollout.started, 2):
+        earlier = _before(store, later)
+        for place in PLACES:
+            if later.pointers.at(*place) != earlier.pointers.at(*place):
+                found.setdefault(place, later.number)
+        later = earlier
+    if later.number == 1 and later.rollout is not None and later.rollout.started == 1:
+        for place in PLACES:
+            if later.pointers.at(*place).bundles:
+                found.setdefault(place, 1)
+    return found
+
+
+def _before(store: Store, entry: Entry) -> Entry:
+    earlier = store.entry(entry.name, entry.number - 1)
+    if earlier is None or earlier.hash != entry.previous:
+        raise StoreError(
+            "the entry does not follow from the one before it",
+            where=f"{store.name}: {entry.name}, entry {entry.number}",
+            expected=entry.previous,
+            got="none" if earlier is None else earlier.hash,
+            hint="Find out what of the store is sound: trimtab store verify",
+        )
+    return earlier
+
+
+def _written_at(store: Store, head: Entry, number: int) -> float:
+    key = f"history/{head.name}/{number:012}.json"
+    written = store.storage.changed_at(key)
+    if written is None:
+        raise StoreError(where=f"{store.name}: {key}", expected="an entry", got="none")
+    return written
+
+
+def _now(store: Store) -> float:
+    """What time it is where entries are written."""
+    store.storage.replace(_CLOCK, b"")
+    return store.storage.changed_at(_CLOCK) or 0.0
+
+
+_CLOCK = "clock"
