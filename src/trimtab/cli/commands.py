@@ -19,6 +19,7 @@ COMMANDS = {
     ),
     "diff": LazyCommand("trimtab.cli.diff:diff", "Compare two signatures, and say who breaks by what changed."),
     "check": LazyCommand("trimtab.cli.check:check", "Refuse a new version of a model whose signature changed."),
+    "fork": LazyCommand("trimtab.cli.fork:fork", "Make a new model out of a version whose signature changed."),
     "rules": LazyCommand("trimtab.cli.rules:rules", "List the rules between versions of a model, or explain one."),
     "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
     "serve": LazyCommand("trimtab.cli.serve:serve", "Run a leaf (scores models) or a root (fetches, trims, fans out)."),
