@@ -103,8 +103,9 @@ class SignatureIndex:
         if row is None:
             return None
         *facts, written_seal, document = row
-        intact = seal(*facts) == written_seal and hashlib.sha256(document).digest() == facts[0]
-        return document if intact else None
+        if not isinstance(document, bytes) or hashlib.sha256(document).digest() != facts[0]:
+            return None
+        return document if seal(*facts) == written_seal else None
 
 
 _QUERY = "SELECT document_hash, digest, input_digest, format, names, seal, document FROM signatures WHERE"

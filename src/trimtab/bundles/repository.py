@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -61,6 +62,9 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
       served has exactly one.
     identity: (name, mtime_ns, inode, size) of every file in the folder, in a model that is one also of those below.
       Two scans that give the same identity saw the same files; one that keeps changing is still being written.
+    changed_ns: when the newest of them was last changed in any way, by the clock of their file system (`st_ctime_ns`).
+    dangling: the names of links that cannot be followed.
+    whole: whether the identity covers everything below; not where folders lie deeper than the scan looks.
     """
 
     model: str
@@ -68,6 +72,9 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
     folder: Path
     candidates: tuple[Path, ...]
     identity: tuple[tuple[str, FileIdentity], ...]
+    changed_ns: int = 0
+    dangling: tuple[str, ...] = ()
+    whole: bool = True
 
     @property
     def path(self) -> Path:
@@ -76,11 +83,13 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
             return self.candidates[0]
         what = f"one model ({', '.join(sorted(ARTIFACT_SUFFIXES))}, saved_model.pb, MLmodel, or a signature.json)"
         if not self.candidates:
+            names = [name for name, _ in self.identity]
+            names += [f"{name} (a link that cannot be followed)" for name in self.dangling]
             raise BundleError(
                 f"version {self.version} of {self.model!r} has no artifact",
                 where=str(self.folder),
                 expected=what,
-                got=", ".join(name for name, _ in self.identity) or "an empty folder",
+                got=", ".join(names) or "an empty folder",
                 hint="Still being written? Write it elsewhere in the same file system, then rename it into place.",
             )
         raise BundleError(
@@ -90,6 +99,18 @@ class ArtifactVersion(Struct, frozen=True, kw_only=True):
             got=", ".join("the folder itself" if path == self.folder else path.name for path in self.candidates),
             hint="Which one is served? Leave that one here and move the others to versions or models of their own.",
         )
+
+
+class Scanned(NamedTuple):
+    """What a scan found.
+
+    versions: sorted by model name and version number. problems: folders that could not be listed. notes: what a person
+    may have meant otherwise, such as a model's folder without a version.
+    """
+
+    versions: list[ArtifactVersion]
+    problems: list[BundleError]
+    notes: list[str]
 
 
 class ModelRepository:
@@ -105,74 +126,115 @@ class ModelRepository:
         a positive integer without leading zeros; everything else is left alone. What disappears during the scan is
         left out. Raises BundleError when a folder cannot be listed.
         """
-        found = [
-            _artifact_version(model, int(version), self.root / model / version)
-            for model in _folders(self.root, missing_ok=False)
-            for version in _folders(self.root / model)
-            if _VERSION.fullmatch(version)
-        ]
-        return sorted(found, key=lambda each: (each.model, each.version))
+        scanned = self.survey()
+        if scanned.problems:
+            raise scanned.problems[0]
+        return scanned.versions
+
+    def survey(self) -> Scanned:
+        """`scan`, with everything that is wrong or odd. Raises BundleError when the root itself cannot be listed."""
+        root = _list(self.root, missing_ok=False)
+        scanned = Scanned([], [], _links(root.dangling, self.root))
+        for model in root.folders:
+            self._survey_model(model, scanned)
+        scanned.versions.sort(key=lambda each: (each.model, each.version))
+        return scanned
+
+    def version(self, model: str, number: int) -> ArtifactVersion:
+        """One version, as it lies there now. Raises BundleError when a folder cannot be listed."""
+        return _artifact_version(model, number, self.root / model / str(number))
+
+    def _survey_model(self, model: str, scanned: Scanned) -> None:
+        folder = self.root / model
+        try:
+            listed = _list(folder)
+        except BundleError as failure:
+            scanned.problems.append(failure)
+            return
+        numbers = [name for name in listed.folders if _VERSION.fullmatch(name)]
+        links = [name for name in listed.dangling if _VERSION.fullmatch(name)]
+        scanned.notes.extend(_links(links, folder))
+        if not numbers and not links:
+            scanned.notes.append(f"{folder}: no version (a folder that is named by a positive integer)")
+        for number in numbers:
+            try:
+                scanned.versions.append(_artifact_version(model, int(number), folder / number))
+            except BundleError as failure:
+                scanned.problems.append(failure)
 
 
 _VERSION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 
+def _links(names: list[str], folder: Path) -> list[str]:
+    return [f"{folder / name}: a link that cannot be followed" for name in names]
+
+
 def _artifact_version(model: str, version: int, folder: Path) -> ArtifactVersion:
-    files = _files(folder)
-    names = {name for name, _ in files}
-    artifacts = [folder / name for name, _ in files if _is_artifact(name, names)]
-    inner = [folder / name for name in _folders(folder) if name.endswith(ARTIFACT_FOLDERS)]
+    listed = _list(folder)
+    names = {name for name, _, _ in listed.files}
+    artifacts = [folder / name for name, _, _ in listed.files if _is_artifact(name, names)]
+    inner = [folder / name for name in listed.folders if name.endswith(ARTIFACT_FOLDERS)]
     if "MLmodel" in names:  # whatever lies beside it is a part of it
         artifacts, inner = [folder], []
     elif not FOLDER_MARKS.isdisjoint(names):
         artifacts.append(folder)
-    for each in [folder] if folder in artifacts else inner:
-        files += _files_below(each, folder)
+    files, whole = list(listed.files), True
+    for below in listed.folders if folder in artifacts else [each.name for each in inner]:
+        whole &= _add_below(folder / below, below, 1, files)
     return ArtifactVersion(
         model=model,
         version=version,
         folder=folder,
-        candidates=tuple([*artifacts, *inner] or [folder / name for name, _ in files if name in DOCUMENT_NAMES]),
-        identity=tuple(files),
+        candidates=tuple(
+            [*artifacts, *inner] or [folder / name for name, _, _ in listed.files if name in DOCUMENT_NAMES]
+        ),
+        identity=tuple((name, identity) for name, identity, _ in files),
+        changed_ns=max((changed_ns for _, _, changed_ns in files), default=0),
+        dangling=tuple(listed.dangling),
+        whole=whole,
     )
 
 
 def _is_artifact(name: str, names: set[str]) -> bool:
     """Whether a file is a model by its name, or because a signature document lies beside it."""
-    return Path(name).suffix in ARTIFACT_SUFFIXES or name in ARTIFACT_NAMES or name + SUFFIX in names
+    return os.path.splitext(name)[1] in ARTIFACT_SUFFIXES or name in ARTIFACT_NAMES or name + SUFFIX in names
 
 
-def _files_below(folder: Path, root: Path) -> list[tuple[str, FileIdentity]]:
-    """The files in the folders below one, and in it where it is not the root, by their paths below the root."""
-    files = [] if folder == root else [(str((folder / name).relative_to(root)), it) for name, it in _files(folder)]
-    if len(folder.relative_to(root).parts) < _DEEPEST:
-        for name in sorted(_folders(folder)):
-            files += _files_below(folder / name, root)
-    return files
+def _add_below(folder: Path, place: str, depth: int, files: list[_File]) -> bool:
+    """Add the files in a folder and below, by their paths below the version's; whether those were all."""
+    listed = _list(folder)
+    files += [(f"{place}/{name}", identity, changed_ns) for name, identity, changed_ns in listed.files]
+    if depth == _DEEPEST:
+        return not listed.folders
+    whole = True
+    for name in listed.folders:
+        whole &= _add_below(folder / name, f"{place}/{name}", depth + 1, files)
+    return whole
 
 
-def _folders(folder: Path, *, missing_ok: bool = True) -> list[str]:
-    return [entry.name for entry in _entries(folder, missing_ok=missing_ok) if entry.is_dir()]
+_File: TypeAlias = tuple[str, FileIdentity, int]
+"""A name, the file's identity, and when it was last changed in any way."""
 
 
-def _files(folder: Path) -> list[tuple[str, FileIdentity]]:
-    files = []
-    for entry in _entries(folder, missing_ok=True):
-        try:
-            if entry.is_file():
-                files.append((entry.name, FileIdentity.of(entry.stat())))
-        except OSError:
-            continue  # gone since the folder was listed
-    return sorted(files)
+class _Listed(NamedTuple):
+    """A folder's entries by kind, sorted, without those whose names begin with a dot."""
+
+    folders: list[str]
+    files: list[_File]
+    dangling: list[str]
 
 
-def _entries(folder: Path, *, missing_ok: bool) -> list[os.DirEntry[str]]:
+def _list(folder: Path, *, missing_ok: bool = True) -> _Listed:
+    listed = _Listed([], [], [])
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    _sort_into(listed, entry)
     except FileNotFoundError:
         if missing_ok:
-            return []
+            return _Listed([], [], [])  # gone since the folder above was listed
         raise BundleError(
             where=str(folder), expected="a model repository (a folder of MODEL/VERSION/artifact)", got="nothing there"
         ) from None
@@ -180,3 +242,21 @@ def _entries(folder: Path, *, missing_ok: bool) -> list[os.DirEntry[str]]:
         raise BundleError(
             "the folder cannot be listed", where=str(folder), got=failure.strerror or str(failure)
         ) from None
+    for names in listed:
+        names.sort()
+    return listed
+
+
+def _sort_into(listed: _Listed, entry: os.DirEntry[str]) -> None:
+    try:
+        if entry.is_dir():
+            listed.folders.append(entry.name)
+        elif entry.is_file():
+            status = entry.stat()
+            listed.files.append((entry.name, FileIdentity.of(status), status.st_ctime_ns))
+        elif entry.is_symlink():
+            listed.dangling.append(entry.name)
+    except FileNotFoundError:
+        return  # gone since the folder was listed
+    except OSError:
+        listed.dangling.append(entry.name)  # a link in a circle, or to where we may not go
