@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from hypothesis import strategies as st
 
 from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion
+from trimtab.bundles.indices import Indices
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import EntryPoint, Input, Overload, Provenance, Signature
 from trimtab.signature.types import Tensor
@@ -42,7 +43,7 @@ def bundle(
     """A bundle whose digests follow from the names (and `salt`); attested wherever it can be, unless told otherwise."""
     lists = {frozenset(names) for versions in models.values() for names in versions.values()}
     names = sorted(frozenset().union(*lists))
-    indices = {each: tuple(sorted(names.index(name) for name in each)) for each in lists}
+    indices = {each: Indices(sorted(names.index(name) for name in each)) for each in lists}
     allowlists = sorted(indices.values())
     return Bundle(
         name=name,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion
 from trimtab.bundles.freeze import changed_inputs
+from trimtab.bundles.indices import Indices
 from trimtab.bundles.refusals import raise_refusals
 from trimtab.bundles.request_names import request_names
 from trimtab.errors import BundleError, TrimtabError
@@ -130,7 +131,7 @@ def _assemble(name: str, models: Models, previous: Bundle | None, gate: Gate) ->
     }
     names = sorted(frozenset().union(*lists.values()))
     number = {each: index for index, each in enumerate(names)}
-    numbered = {digest: tuple(sorted(map(number.__getitem__, listed))) for digest, listed in lists.items()}
+    numbered = {digest: Indices(sorted(map(number.__getitem__, listed))) for digest, listed in lists.items()}
     allowlists = sorted(set(numbered.values()))
     place = {allowlist: index for index, allowlist in enumerate(allowlists)}
     places = {digest: place[allowlist] for digest, allowlist in numbered.items()}

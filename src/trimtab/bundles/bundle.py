@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trimtab.bundles.atomic import write_atomically
+from trimtab.bundles.indices import Indices
 from trimtab.errors import BundleError
 from trimtab.signature import strict_json
 
@@ -74,7 +75,7 @@ class Bundle(_Value, frozen=True, dict=True):
     serial: _Serial
     created: _Created
     names: tuple[_FeatureName, ...]
-    allowlists: tuple[tuple[int, ...], ...]
+    allowlists: tuple[Indices, ...]
     models: dict[_ModelName, BundledModel]
 
     def __post_init__(self) -> None:
@@ -90,7 +91,7 @@ class Bundle(_Value, frozen=True, dict=True):
         Canonical: UTF-8, keys sorted, no white space, `bundle_version` included.
         """
         content = {"bundle_version": BUNDLE_VERSION, "serial": self.serial, **self._content()}
-        return f"sha256:{hashlib.sha256(msgspec.json.encode(content, order='sorted')).hexdigest()}"
+        return f"sha256:{hashlib.sha256(_SORTING_ENCODER.encode(content)).hexdigest()}"
 
     @property
     def created_at(self) -> datetime:
@@ -99,11 +100,7 @@ class Bundle(_Value, frozen=True, dict=True):
 
     def allowlist_names(self, index: int) -> tuple[str, ...]:
         """The names of one allowlist, sorted."""
-        indices = self.allowlists[index]
-        if len(indices) < 2:  # itemgetter gives no tuple then; for the others it is the quickest by half
-            return tuple(self.names[each] for each in indices)
-        names: tuple[str, ...] = operator.itemgetter(*indices)(self.names)
-        return names
+        return tuple(map(self.names.__getitem__, self.allowlists[index]))
 
     def same_content(self, other: Bundle) -> bool:
         """Whether only serial and creation time may differ."""
@@ -122,7 +119,7 @@ class BundleDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     created: _Created
     digest: _Digest
     names: tuple[_FeatureName, ...]
-    allowlists: tuple[tuple[int, ...], ...]
+    allowlists: tuple[Indices, ...]
     models: dict[_ModelName, BundledModel]
 
 
@@ -138,7 +135,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
         allowlists=bundle.allowlists,
         models=bundle.models,
     )
-    return msgspec.json.encode(document) + b"\n"
+    return _ENCODER.encode(document) + b"\n"
 
 
 def decode_bundle(data: bytes, where: str = "") -> Bundle:
@@ -149,10 +146,8 @@ def decode_bundle(data: bytes, where: str = "") -> Bundle:
     """
     if len(data) > MAX_BUNDLE_BYTES:
         raise BundleError(where=where, expected=f"a bundle of at most {MAX_BUNDLE_BYTES} bytes", got=f"{len(data)}")
-    value = strict_json.parse(data, where=where, error=BundleError)
-    _check_version(value, where)
+    document = _as_we_write_it(data) or _document(data, where)
     try:
-        document = msgspec.convert(value, BundleDocument)
         bundle = Bundle(
             name=document.name,
             serial=document.serial,
@@ -161,8 +156,6 @@ def decode_bundle(data: bytes, where: str = "") -> Bundle:
             allowlists=document.allowlists,
             models=document.models,
         )
-    except msgspec.ValidationError as failure:
-        raise BundleError(str(failure), where=where) from None
     except BundleError as failure:
         raise (failure.within(where) if where else failure) from None
     if bundle.digest != document.digest:
@@ -174,6 +167,42 @@ def decode_bundle(data: bytes, where: str = "") -> Bundle:
             hint="Was it cut, damaged or edited by hand? Take a good copy, or build a new file: trimtab bundle build",
         )
     return bundle
+
+
+def _indices_as_list(indices: Any) -> list[int]:
+    return list(indices)
+
+
+def _indices_from_list(_: type, numbers: Any) -> Indices:
+    if not isinstance(numbers, list | tuple):
+        raise ValueError("expected a list of indices")
+    return Indices(numbers)
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_indices_as_list)
+_SORTING_ENCODER = msgspec.json.Encoder(enc_hook=_indices_as_list, order="sorted")
+_DECODER = msgspec.json.Decoder(BundleDocument, dec_hook=_indices_from_list)
+
+
+def _as_we_write_it(data: bytes) -> BundleDocument | None:
+    """The document, if it is byte for byte what `encode_bundle` writes: then it is strict JSON, for anything that
+    readers could disagree on would be written otherwise. It is never held as Python numbers in whole.
+    """
+    try:
+        document = _DECODER.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None  # the strict parser says what is wrong
+    same = document.bundle_version == BUNDLE_VERSION and _ENCODER.encode(document) == data.removesuffix(b"\n")
+    return document if same else None
+
+
+def _document(data: bytes, where: str) -> BundleDocument:
+    value = strict_json.parse(data, where=where, error=BundleError)
+    _check_version(value, where)
+    try:
+        return msgspec.convert(value, BundleDocument, dec_hook=_indices_from_list)
+    except msgspec.ValidationError as failure:
+        raise BundleError(str(failure), where=where) from None
 
 
 def read_bundle(path: Path | str) -> Bundle:
@@ -226,11 +255,11 @@ def _check_tables(bundle: Bundle) -> None:
     if not _ascending(bundle.allowlists):
         raise BundleError(where="allowlists", expected="lists in ascending order, each once", got="another order")
     for position, allowlist in enumerate(bundle.allowlists):
-        if allowlist and not (_ascending(allowlist) and allowlist[0] >= 0 and allowlist[-1] < len(bundle.names)):
+        if allowlist.last >= len(bundle.names):
             raise BundleError(
                 where=f"allowlists[{position}]",
                 expected=f"ascending indices of the {len(bundle.names)} names",
-                got=repr(list(allowlist))[:80],
+                got=f"the index {allowlist.last}",
             )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from scripted_leaf import ScriptedLeaf
 
 from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion, write_bundle
+from trimtab.bundles.indices import Indices
 from trimtab.protocols import score
 from trimtab.serving.root.features.source import FeatureSpec, Fetched, Level, View
 from trimtab.serving.root.leaves import LeafAddress
@@ -86,12 +87,12 @@ def bundle_of(models: Mapping[str, Mapping[str, Sequence[str]]], serial: int = 1
     """A bundle "ranking" of allowlists by model and version; a version's digest is `digest_of("MODEL:VERSION")`."""
     lists = {tuple(sorted(names)) for versions in models.values() for names in versions.values()}
     names = tuple(sorted({name for each in lists for name in each}))
-    allowlists = sorted(tuple(names.index(name) for name in each) for each in lists)
+    allowlists = sorted(Indices(names.index(name) for name in each) for each in lists)
     bundled = {}
     for model, versions in models.items():
         entries, published = {}, {}
         for version, allowed in versions.items():
-            index = allowlists.index(tuple(names.index(name) for name in sorted(allowed)))
+            index = allowlists.index(Indices(names.index(name) for name in sorted(allowed)))
             inputs = digest_of(repr(sorted(allowed)))
             published.setdefault(inputs, version)
             entries[version] = BundledVersion(
