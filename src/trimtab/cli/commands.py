@@ -22,6 +22,7 @@ COMMANDS = {
     "fork": LazyCommand("trimtab.cli.fork:fork", "Make a new model out of a version whose signature changed."),
     "rules": LazyCommand("trimtab.cli.rules:rules", "List the rules between versions of a model, or explain one."),
     "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
+    "store": LazyCommand("trimtab.cli.store:store", "Keep bundles, and the history of what is in force where."),
     "serve": LazyCommand("trimtab.cli.serve:serve", "Run a leaf (scores models) or a root (fetches, trims, fans out)."),
 }
 

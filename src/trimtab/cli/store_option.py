@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trimtab.bundles.store.store import Store
+
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
@@ -29,6 +31,23 @@ def store_option(command: _Command) -> _Command:
 def name_option(command: _Command) -> _Command:
     """`--name NAME`: which bundle's history; the only one of the store when left out."""
     return click.option("--name", default="", help="The bundle's name.  [default: the only one in the store]")(command)
+
+
+def chosen_name(store: Store, name: str) -> str:
+    """The name that was given, or the only one of the store. StoreError where it has none, or several."""
+    from trimtab.errors import StoreError
+
+    if name:
+        return name
+    names = store.names()
+    if len(names) != 1:
+        raise StoreError(
+            where=store.name,
+            expected="one bundle name with a history" if not names else "the name of a bundle",
+            got=", ".join(names) if names else "none",
+            hint="Say which: --name NAME" if names else "Begin one: trimtab rollout start BUNDLE",
+        )
+    return names[0]
 
 
 def who_options(command: _Command) -> _Command:

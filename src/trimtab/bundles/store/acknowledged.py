@@ -65,14 +65,23 @@ def acknowledged(store: Store, name: str, tier: Tier, stage: Stage) -> list[Ackn
         data, written = storage.read(key, MAX_ENTRY_BYTES), storage.changed_at(key)
         if data is None or written is None:
             continue  # withdrawn since the keys were listed
-        try:
-            said = msgspec.json.decode(data, type=Acknowledgment)
-        except msgspec.DecodeError as failure:
-            raise StoreError(str(failure), where=f"{store.name}: {key}") from None
+        said = decode_acknowledgment(data, f"{store.name}: {key}")
         found.append(
             Acknowledged(instance=key.removeprefix(prefix).removesuffix(".json"), said=said, age_s=now - written)
         )
     return found
+
+
+def decode_acknowledgment(data: bytes, where: str) -> Acknowledgment:
+    """Read what an instance wrote. StoreError for anything else."""
+    try:
+        return msgspec.json.decode(data, type=Acknowledgment)
+    except (msgspec.MsgspecError, RecursionError) as failure:
+        raise StoreError(
+            str(failure),
+            where=where,
+            hint="Was it damaged? The instance writes it again while it runs; of one that has ended, remove it.",
+        ) from None
 
 
 def _key(name: str, tier: Tier, stage: Stage, instance: str) -> str:

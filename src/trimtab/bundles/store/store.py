@@ -8,20 +8,22 @@ Keys below the place, all of them written once but for acknowledgments:
     history/<bundle name>/<number, 12 digits>.json    the history of each bundle name
     acknowledged/<bundle name>/<tier>/<stage>/<instance>.json    what each root and leaf has in force
     attestations/sha256/<hex>/<key id>.json           attestations of bundles
+    clock, probe                                      written to ask the place its time, and what it can do
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from trimtab.bundles.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle
 from trimtab.bundles.store.entry import MAX_ENTRY_BYTES, decode_entry, encode_entry
 from trimtab.errors import BundleError, StoreError
-from trimtab.signature.document import decode_document, encode_document
+from trimtab.signature import strict_json
+from trimtab.signature.document import MAX_DOCUMENT_BYTES, decode_document, encode_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,11 @@ if TYPE_CHECKING:
 
 MARK = "trimtab-store.json"
 
-MAX_DOCUMENT_BYTES = 64 << 20
+STORE_VERSION = 1
+"""The newest form of a store that this code reads, and the one that it makes."""
+
+MAX_NUMBER = 10**12 - 1
+"""The last number that an entry may have: one that still sorts among the others as text."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,8 +51,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
       write, every move of a leaf waits until the lease of all roots must have run out.
     """
 
-    store_version: int = 1
-    lease_s: float = 600.0
+    store_version: int = STORE_VERSION
+    lease_s: Annotated[float, Meta(gt=0, le=7 * 86400)] = 600.0
     acknowledge: bool = True
 
 
@@ -63,19 +69,23 @@ class Store:
                 got="none",
                 hint="Make one: trimtab store init PLACE",
             )
-        try:
-            self.settings = msgspec.json.decode(data, type=Settings)
-        except msgspec.DecodeError as failure:
-            raise StoreError(str(failure), where=f"{storage.name}: {MARK}") from None
+        self.settings = _decode_settings(data, f"{storage.name}: {MARK}")
 
     @classmethod
     def create(cls, storage: Storage, settings: Settings | None = None) -> Store:
         """Make a store. One that is there already is opened; StoreError where it has other settings than asked for."""
-        storage.create(MARK, msgspec.json.encode(settings or Settings(), order="sorted") + b"\n")
+        data = msgspec.json.encode(settings or Settings(), order="sorted") + b"\n"
+        _decode_settings(data, "settings")
+        storage.prepare()
+        storage.create(MARK, data)
         store = cls(storage)
         if settings is not None and store.settings != settings:
             raise StoreError(
-                "the store has other settings", where=storage.name, expected=str(settings), got=str(store.settings)
+                "the store has other settings",
+                where=storage.name,
+                expected=str(settings),
+                got=str(store.settings),
+                hint="Everybody relies on a store's settings: they stay. Begin another store where they must differ.",
             )
         return store
 
@@ -83,8 +93,6 @@ class Store:
     def name(self) -> str:
         """What errors call the store."""
         return self.storage.name
-
-    # --- bundles and signatures, by digest
 
     def put_bundle(self, bundle: Bundle) -> bool:
         """Keep a bundle under its digest; whether it was not there before."""
@@ -97,14 +105,36 @@ class Store:
         try:
             bundle = decode_bundle(data, f"{self.name}: {key}")
         except BundleError as failure:
-            raise StoreError(failure.problem, where=failure.where, expected=failure.expected, got=failure.got) from None
+            raise StoreError(
+                failure.problem, where=failure.where, expected=failure.expected, got=failure.got, hint=_DAMAGED
+            ) from None
         if bundle.digest != digest:
             raise StoreError("another bundle lies there", where=f"{self.name}: {key}", got=bundle.digest)
         return bundle
 
     def put_signature(self, signature: Signature) -> bool:
         """Keep a signature's document under its digest; whether it was not there before."""
-        return self.storage.create(_by_digest("signatures", signature.digest), encode_document(signature))
+        return self.put_document(signature.digest, encode_document(signature))
+
+    def put_document(self, digest: str, document: bytes) -> bool:
+        """Keep a signature document that is of the digest; whether it was not there before. It is not looked into."""
+        return self.storage.create(_by_digest("signatures", digest), document)
+
+    def has_bundle(self, digest: str) -> bool:
+        """Whether there is a bundle of a digest, be it sound or not."""
+        return self.storage.changed_at(_by_digest("bundles", digest)) is not None
+
+    def has_signature(self, digest: str) -> bool:
+        """Whether there is a document of a signature's digest, be it sound or not."""
+        return self.storage.changed_at(_by_digest("signatures", digest)) is not None
+
+    def bundles(self) -> list[str]:
+        """The digests of all bundles, sorted."""
+        return self._digests("bundles")
+
+    def signatures(self) -> list[str]:
+        """The digests of all signatures, sorted."""
+        return self._digests("signatures")
 
     def signature(self, digest: str) -> Signature:
         """The signature of a digest. StoreError where there is none; SignatureError where it is damaged."""
@@ -114,11 +144,9 @@ class Store:
             raise StoreError("another signature lies there", where=f"{self.name}: {key}", got=signature.digest)
         return signature
 
-    # --- histories
-
     def names(self) -> list[str]:
         """The bundle names that have a history, sorted."""
-        return sorted({key.split("/")[1] for key in self.storage.keys("history/")})
+        return [name for name in self.storage.folders("history/") if self.entry(name, 1) is not None]
 
     def entry(self, name: str, number: int) -> Entry | None:
         """One entry of a history; None where the history does not go so far."""
@@ -148,9 +176,9 @@ class Store:
                 got="fewer",
                 hint="Was the store restored from an older copy, or is it another one?",
             )
-        while (entry := self.entry(name, low + step)) is not None:
+        while low + step <= MAX_NUMBER and (entry := self.entry(name, low + step)) is not None:
             low, step, found = low + step, step * 2, entry
-        high = low + step
+        high = min(low + step, MAX_NUMBER + 1)
         while high - low > 1:
             middle = (low + high) // 2
             entry = self.entry(name, middle)
@@ -162,26 +190,58 @@ class Store:
 
     def entries(self, name: str) -> Iterator[Entry]:
         """A history from its beginning. StoreError where an entry does not follow from the one before."""
-        number, previous = 1, ""
-        while (entry := self.entry(name, number)) is not None:
-            if entry.previous != previous:
-                raise StoreError(
-                    "the entry does not follow from the one before it",
-                    where=f"{self.name}: {name}, entry {number}",
-                    expected=previous or "no entry before",
-                    got=entry.previous or "no entry before",
-                )
+        before: Entry | None = None
+        while (entry := self.entry(name, before.number + 1 if before else 1)) is not None:
+            self._check_follows(entry, before)
             yield entry
-            number, previous = number + 1, entry.hash
+            before = entry
+
+    def newest(self, name: str, limit: int) -> list[Entry]:
+        """The last entries of a history, the newest first. StoreError where one does not follow from that before it."""
+        head = self.head(name)
+        found = [] if head is None else [head]
+        while found and len(found) < limit and (before := self._before(found[-1])) is not None:
+            found.append(before)
+        return found[:limit]
 
     def append(self, entry: Entry) -> bool:
-        """Add an entry to its history: the one write that moves anything. False when somebody else was quicker."""
+        """Add an entry to its history: the one write that moves anything. False when somebody else was quicker.
+
+        StoreError for an entry that does not follow from the one before it in the store.
+        """
+        self._before(entry)
         return self.storage.create(_entry_key(entry.name, entry.number), encode_entry(entry))
+
+    def _before(self, entry: Entry) -> Entry | None:
+        """The entry that an entry follows from, None of the first. StoreError where it does not follow from it."""
+        before = self.entry(entry.name, entry.number - 1) if entry.number > 1 else None
+        self._check_follows(entry, before)
+        return before
+
+    def _check_follows(self, entry: Entry, before: Entry | None) -> None:
+        expected = before.hash if before is not None else ""
+        if entry.previous != expected or (before is None) != (entry.number == 1):
+            raise StoreError(
+                "the entry does not follow from the one before it",
+                where=f"{self.name}: {entry.name}, entry {entry.number}",
+                expected=expected or "no entry before",
+                got=entry.previous or "no entry before",
+                hint=f"What is wrong in it: trimtab store verify --store {self.name}",
+            )
+
+    def _digests(self, kind: str) -> list[str]:
+        found = (_OBJECT.fullmatch(key) for key in self.storage.keys(f"{kind}/sha256/"))
+        return [f"sha256:{each['hex']}" for each in found if each]
 
     def _required(self, key: str, limit: int) -> bytes:
         data = self.storage.read(key, limit)
         if data is None:
-            raise StoreError(where=f"{self.name}: {key}", expected="an object", got="none")
+            raise StoreError(
+                where=f"{self.name}: {key}",
+                expected="an object",
+                got="none",
+                hint="A bundle is put there, with its signatures: trimtab store publish BUNDLE",
+            )
         return data
 
 
@@ -194,8 +254,28 @@ def _by_digest(kind: str, digest: str) -> str:
 def _entry_key(name: str, number: int) -> str:
     if not _NAME.fullmatch(name):
         raise StoreError(expected="the name of a bundle", got=repr(name)[:100])
+    if not 1 <= number <= MAX_NUMBER:
+        raise StoreError(where=name, expected=f"the number of an entry, from 1 to {MAX_NUMBER}", got=str(number)[:100])
     return f"history/{name}/{number:012}.json"
 
 
+def _decode_settings(data: bytes, where: str) -> Settings:
+    value = strict_json.parse(data, where=where, error=StoreError)
+    version = value.get("store_version") if isinstance(value, dict) else None
+    if version != STORE_VERSION:
+        raise StoreError(
+            where=f"{where}: store_version",
+            expected=str(STORE_VERSION),
+            got=repr(version)[:80],
+            hint="Made by a newer trimtab? Upgrade this one: pip install --upgrade trimtab",
+        )
+    try:
+        return msgspec.convert(value, Settings)
+    except msgspec.ValidationError as failure:
+        raise StoreError(str(failure), where=where) from None
+
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_OBJECT = re.compile(r"[a-z]+/sha256/(?P<hex>[0-9a-f]{64})\.json")
+_DAMAGED = "Remove the object by hand, and publish a good copy of the bundle again: trimtab store publish BUNDLE"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
