@@ -1,68 +1,34 @@
-"""Load the bundles of a root, each in isolation, with its last-known-good.
+"""Hold the bundles of a root, each loaded in isolation with its last-known-good, and the one map that they make.
 
-A bundle file that is corrupt, cut, missing or older than what is in force changes nothing: that bundle's
-last-known-good stays in force and the others are untouched. Last-known-good is written to the state folder after every
-check has passed, and only then: it survives a restart, and an old bundle replayed later is recognized by its serial.
+A bundle comes as a file (`file_slot`) or follows a store (`leased_slot`). One that is corrupt, cut, missing or older
+than what is in force changes nothing: its last-known-good stays in force and the others are untouched.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
+import math
 import re
-import stat
 import threading
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec import Struct
+from msgspec.structs import replace
 
-from trimtab.bundles.atomic import write_atomically
-from trimtab.bundles.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle, read_bundle
 from trimtab.bundles.consolidated import ConsolidatedMap
-from trimtab.bundles.identity import FileIdentity
+from trimtab.bundles.file_slot import FileSlot
+from trimtab.bundles.instance import Instance
+from trimtab.bundles.leased_slot import LeasedSlot
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from trimtab.bundles.bundle import Bundle
-
-
-class BundleState(StrEnum):
-    """What the last look at a bundle's file came to."""
-
-    LOADED = "loaded"
-    """The file holds a newer bundle than the one before; it is in force."""
-
-    UNCHANGED = "unchanged"
-    """The file holds the bundle that was in force before."""
-
-    KEPT_LAST_KNOWN_GOOD = "kept_last_known_good"
-    """The file must not be loaded; the bundle that was good before is in force. `error` says why."""
-
-    MISSING = "missing"
-    """Nothing is in force for this bundle, so its models pass through untrimmed. `error` says why."""
-
-
-class BundleStatus(Struct, frozen=True, kw_only=True):
-    """One bundle: what is in force, and how its file stands.
-
-    serial, digest, loaded_at: of the bundle in force; None when there is none. error: why the file, or the
-    last-known-good, could not be used; empty when all is well.
-    """
-
-    name: str
-    state: BundleState
-    serial: int | None = None
-    digest: str | None = None
-    error: str = ""
-    loaded_at: datetime | None = None
+    from trimtab.bundles.following import Follow
+    from trimtab.bundles.status import BundleStatus
 
 
 class BundleLoader:
@@ -71,58 +37,158 @@ class BundleLoader:
     paths: bundle files, by bundle name, or as a list; in a list each goes by its file's name, up to the first dot.
     A bundle that is named here must say that name inside; one that is not must keep the name it had when first loaded.
     state: the folder for last-known-good; None keeps it in memory.
+    follow: bundles to follow in stores, each under its own name. For them only:
+    instance: the name to acknowledge under, unlike every other root's; by default one is made and kept in `state`.
+    in_flight_s: for how long a request may be on its way after `current` was read for it.
+    first_look_s: for how long to wait for stores that do not answer; their last-known-good is in force meanwhile.
+    clock: seconds that never go back.
 
-    Loads once when made; `refresh` looks again. Never raises for what the files hold: `statuses` tells. Raises
-    BundleError for paths whose names cannot be told apart.
+    Loads once when made; `refresh` looks again. Never raises for what files and stores hold: `statuses` tells. Raises
+    BundleError for names that cannot be told apart and for a state folder that another root follows stores with, and
+    StoreError for places that cannot be stores.
     """
 
-    def __init__(self, paths: Mapping[str, Path | str] | Iterable[Path | str], state: Path | str | None = None) -> None:
-        self._slots = [_Slot(*each, None if state is None else Path(state)) for each in _slots(paths)]
+    def __init__(
+        self,
+        paths: Mapping[str, Path | str] | Iterable[Path | str] = (),
+        state: Path | str | None = None,
+        *,
+        follow: Sequence[Follow] = (),
+        instance: str = "",
+        in_flight_s: float = 1.0,
+        first_look_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        folder = None if state is None else Path(state)
+        named = _slots(paths)
+        _check_followed(follow, {name for name, _, _ in named})
+        self._clock = clock
+        self._files = [FileSlot(*each, folder) for each in named]
+        self._instance = Instance(instance, folder if follow else None)
+        self._leased = [LeasedSlot(each, folder, self._instance.name, in_flight_s, clock) for each in follow]
+        self._slots: list[FileSlot | LeasedSlot] = [*self._files, *self._leased]
         self._refreshing = threading.Lock()
-        self._in_force = _InForce(ConsolidatedMap({}), ())
+        self._swapping = threading.Lock()
+        self._in_force = _InForce(ConsolidatedMap({}), math.inf, ())
         for slot in self._slots:
             slot.restore()
-        self.refresh()
+        self._refresh_files()
+        self._look_first(first_look_s)
 
     @property
     def current(self) -> ConsolidatedMap:
-        """The map in force. Reading it takes no lock; whoever holds it keeps that very map."""
-        return self._in_force.map
+        """The map in force. Reading it takes no lock; whoever holds it keeps that very map, for `in_flight_s`.
+
+        While any followed bundle has no lease this is the map's `exact_only`: what it says of the latest version, or of
+        all versions, may have changed since the store was heard of.
+        """
+        in_force = self._in_force
+        return in_force.map if self._clock() < in_force.leased_until else in_force.map.exact_only
 
     @property
     def statuses(self) -> tuple[BundleStatus, ...]:
-        """How each bundle stands, in the order of the paths."""
-        return self._in_force.statuses
+        """How each bundle stands: files in the order of the paths, then what follows stores."""
+        leases = {slot.name: slot.leased_until - self._clock() for slot in self._leased}
+        return tuple(_at_this_moment(each, leases.get(each.name, 0.0)) for each in self._in_force.statuses)
 
     def refresh(self) -> bool:
-        """Look at every file again; whether another map is in force now. Safe to call from any thread."""
+        """Look at every file and store again; whether another map is in force now. Safe to call from any thread."""
+        changed = self._refresh_files()
+        for slot in self._leased:
+            changed |= self._refresh_leased(slot)
+        return changed
+
+    def rounds(self) -> list[Round]:
+        """What to call again and again, each on a thread of its own, so that no store delays files or another store."""
+        if not self._leased:
+            return [Round(self.refresh, _evenly)]
+        leased = [Round(partial(self._refresh_leased, slot), slot.pause_s) for slot in self._leased]
+        return [Round(self._refresh_files, _evenly), *leased] if self._files else leased
+
+    def close(self, patience_s: float = 5.0) -> None:
+        """Withdraw what this root acknowledged. Files stay in force; what follows stores trims only by exact version.
+
+        Call it when no request is on its way any more. patience_s: how long to wait for a look that is going on.
+        """
+        for slot in self._leased:
+            slot.close(patience_s)
+        self._publish()
+        self._instance.release()
+
+    def _refresh_files(self) -> bool:
         with self._refreshing:
-            for slot in self._slots:
+            for slot in self._files:
                 slot.look()
             changed = self._swap()
-            for slot in self._slots:
+            for slot in self._files:
                 slot.keep()  # last of all, when the map stands
-            self._in_force = self._in_force._replace(statuses=self._statuses())
+            self._publish()
             return changed
+
+    def _refresh_leased(self, slot: LeasedSlot) -> bool:
+        changed = slot.follow(self._swap)
+        self._publish()
+        return changed
+
+    def _look_first(self, patience_s: float) -> None:
+        """One look at each store, all at once; a store that hangs is left to the rounds that follow."""
+        looks = [threading.Thread(target=self._refresh_leased, args=(slot,), daemon=True) for slot in self._leased]
+        for look in looks:
+            look.start()
+        deadline = time.monotonic() + patience_s
+        for look in looks:
+            look.join(max(0.0, deadline - time.monotonic()))
 
     def _swap(self) -> bool:
         """Build and put in force a new map, if any bundle is another than in the map at hand."""
-        bundles = {slot.name: slot.bundle for slot in self._slots if slot.bundle is not None}
-        at_hand = self._in_force.map.bundles
-        if bundles.keys() == at_hand.keys() and all(bundles[name] is at_hand[name] for name in bundles):
-            return False
-        self._in_force = _InForce(ConsolidatedMap(bundles), self._statuses())
-        return True
+        with self._swapping:
+            bundles: dict[str, Bundle] = {}
+            for slot in self._slots:
+                bundles |= slot.bundles
+            at_hand = self._in_force.map.bundles
+            if bundles.keys() == at_hand.keys() and all(bundles[name] is at_hand[name] for name in bundles):
+                return False
+            self._in_force = _InForce(ConsolidatedMap(bundles), self._leased_until(), self._statuses())
+            return True
+
+    def _publish(self) -> None:
+        """Let readers see leases and statuses as they are now."""
+        with self._swapping:
+            self._in_force = _InForce(self._in_force.map, self._leased_until(), self._statuses())
+
+    def _leased_until(self) -> float:
+        return min((slot.leased_until for slot in self._leased), default=math.inf)
 
     def _statuses(self) -> tuple[BundleStatus, ...]:
         return tuple(slot.status() for slot in self._slots)
 
 
+class Round(NamedTuple):
+    """One thing to do again and again.
+
+    look: does it; whether the map changed. pause_s: how long to wait before the next, of the interval wished for.
+    """
+
+    look: Callable[[], bool]
+    pause_s: Callable[[float], float]
+
+
 class _InForce(NamedTuple):
-    """What readers see, swapped as one reference."""
+    """What readers see, swapped as one reference. leased_until: by the clock; from then on the map is exact only."""
 
     map: ConsolidatedMap
+    leased_until: float
     statuses: tuple[BundleStatus, ...]
+
+
+def _evenly(interval_s: float) -> float:
+    return interval_s
+
+
+def _at_this_moment(status: BundleStatus, lease_s: float) -> BundleStatus:
+    if status.following is None:
+        return status
+    return replace(status, following=replace(status.following, lease_s=max(0.0, lease_s)))
 
 
 def _slots(paths: Mapping[str, Path | str] | Iterable[Path | str]) -> list[tuple[str, Path, str | None]]:
@@ -147,143 +213,20 @@ def _slots(paths: Mapping[str, Path | str] | Iterable[Path | str]) -> list[tuple
     return slots
 
 
-_FILE_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]{0,199}")
-
-_SETTLED_AFTER_S = 3.0
-"""A file whose time stamp is younger is read again though it looks the same: clocks of file systems are coarse."""
-
-
-class _Slot:
-    """One bundle: its file, what is in force, and what the last look came to."""
-
-    def __init__(self, name: str, path: Path, expected_name: str | None, state: Path | None) -> None:
-        self.name = name
-        self.path = path
-        self._expected_name = expected_name
-        self.bundle: Bundle | None = None
-        self._kept_at = None if state is None else state / f"{name}.last-known-good.json"
-        self._to_keep: Bundle | None = None
-        self._loaded_at: datetime | None = None
-        self._identity: FileIdentity | None = None
-        self._fingerprint = b""
-        self._state = BundleState.MISSING
-        self._file_error = ""
-        self._kept_error = ""
-
-    def restore(self) -> None:
-        """Put the last-known-good of the state folder in force. One that cannot be read is reported and replaced."""
-        if self._kept_at is None or not os.path.lexists(self._kept_at):
-            return
-        try:
-            bundle = read_bundle(self._kept_at)
-            self._check_name(bundle, self._kept_at)
-        except BundleError as failure:
-            self._kept_error = f"the last-known-good is lost: {failure}"
-            return
-        self._adopt(bundle)
-
-    def look(self) -> None:
-        """Look at the file, and put its bundle in force if it is a newer one that passes every check."""
-        try:
-            data = self._read_if_changed()
-        except OSError as failure:
-            self._identity, self._fingerprint = None, b""
-            self._refuse(f"{self.path}: {'the file is missing' if _absent(failure) else failure.strerror or failure}.")
-            return
-        if data is None:
-            if self._state is BundleState.LOADED:
-                self._state = BundleState.UNCHANGED
-            return
-        try:
-            bundle = decode_bundle(data, str(self.path))
-            self._check_name(bundle, self.path)
-            self._check_order(bundle)
-        except BundleError as failure:
-            self._refuse(str(failure))
-            return
-        self._file_error = ""
-        if self.bundle is not None and self.bundle.digest == bundle.digest:
-            self._state = BundleState.UNCHANGED
-            return
-        self._adopt(bundle)
-        self._to_keep = bundle
-        self._state = BundleState.LOADED
-
-    def keep(self) -> None:
-        """Write the bundle in force to the state folder, if it is new. It stays in force even if that fails."""
-        bundle, self._to_keep = self._to_keep, None
-        if bundle is None or self._kept_at is None:
-            return
-        try:
-            self._kept_at.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._kept_at, encode_bundle(bundle))
-        except (OSError, BundleError) as failure:
-            self._to_keep = bundle  # the next look tries again
-            self._kept_error = f"the last-known-good could not be kept: {failure}"
-        else:
-            self._kept_error = ""
-
-    def status(self) -> BundleStatus:
-        return BundleStatus(
-            name=self.name,
-            state=self._state,
-            serial=None if self.bundle is None else self.bundle.serial,
-            digest=None if self.bundle is None else self.bundle.digest,
-            error="\n".join(error for error in (self._file_error, self._kept_error) if error),
-            loaded_at=self._loaded_at,
-        )
-
-    def _adopt(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self._loaded_at = datetime.now(UTC)
-
-    def _refuse(self, error: str) -> None:
-        self._file_error = error
-        self._state = BundleState.MISSING if self.bundle is None else BundleState.KEPT_LAST_KNOWN_GOOD
-
-    def _read_if_changed(self) -> bytes | None:
-        """The file's bytes, or None when they are those of the last look."""
-        status = self.path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if FileIdentity.of(status) == self._identity:
-            return None
-        with self.path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(MAX_BUNDLE_BYTES + 1)
-        settled = time.time() - status.st_mtime > _SETTLED_AFTER_S
-        self._identity = FileIdentity.of(status) if settled else None
-        fingerprint = hashlib.sha256(data).digest()
-        if fingerprint == self._fingerprint:
-            return None
-        self._fingerprint = fingerprint
-        return data
-
-    def _check_name(self, bundle: Bundle, path: Path) -> None:
-        expected = self._expected_name or (self.bundle.name if self.bundle is not None else bundle.name)
-        if bundle.name != expected:
+def _check_followed(follow: Sequence[Follow], files: set[str]) -> None:
+    taken = set(files)
+    for each in follow:
+        if not _STORED_NAME.fullmatch(each.name):
+            raise BundleError(expected="the name of a bundle in a store", got=repr(each.name)[:200])
+        if each.name in taken:
             raise BundleError(
-                "the file holds another bundle",
-                where=str(path),
-                expected=f"a bundle named {expected!r}",
-                got=repr(bundle.name),
-                hint="Serials count per bundle: one never takes the place of another. Written to the wrong file?",
+                "two bundles go by one name",
+                where=str(each.store),
+                expected="a bundle from a file or from one store",
+                got=f"{each.name!r} twice",
             )
-
-    def _check_order(self, bundle: Bundle) -> None:
-        """A bundle never goes back: an older serial, or another content under the same one, is refused."""
-        if self.bundle is None or bundle.serial > self.bundle.serial or bundle.digest == self.bundle.digest:
-            return
-        raise BundleError(
-            "an older bundle than the one in force"
-            if bundle.serial < self.bundle.serial
-            else "another bundle with the serial of the one in force",
-            where=str(self.path),
-            expected=f"serial {self.bundle.serial + 1} or higher, or the bundle in force ({self.bundle.digest})",
-            got=f"serial {bundle.serial} ({bundle.digest})",
-            hint="Build on top of what is in force: trimtab bundle build REPOSITORY -o FILE --previous FILE_IN_FORCE",
-        )
+        taken.add(each.name)
 
 
-def _absent(failure: OSError) -> bool:
-    return isinstance(failure, FileNotFoundError | NotADirectoryError)
+_FILE_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]{0,199}")
+_STORED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -1,7 +1,8 @@
-"""Watch bundle files by polling, and swap the map when one changes.
+"""Watch bundle files and stores by polling, and swap the map when one changes.
 
 Polling is the base: a look at a file costs microseconds, and it sees what notification does not (network file systems,
-the symlink swaps of mounted volumes). Loading happens on the watcher's own thread, so that no request waits for it.
+the symlink swaps of mounted volumes). Loading happens on the watcher's own threads, so that no request waits for it:
+one for all files, and one for each bundle that follows a store, so that a store that is slow holds up nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from trimtab.bundles.consolidated import ConsolidatedMap
-    from trimtab.bundles.loader import BundleLoader
+    from trimtab.bundles.loader import BundleLoader, Round
 
 
 class WatcherStatus(Struct, frozen=True, kw_only=True):
@@ -30,10 +31,13 @@ class WatcherStatus(Struct, frozen=True, kw_only=True):
 
 
 class BundleWatcher:
-    """Calls `loader.refresh()` every `interval_s` seconds on a thread of its own.
+    """Calls each of the loader's rounds about every `interval_s` seconds on a thread of its own.
 
-    on_change: called with the new map after each swap, on the watcher's thread. Whatever it or the loader raises is
-    reported in `status` and does not end the watching. Start it after forking: threads do not survive a fork.
+    Looks at files come every interval; looks at a store a little earlier or later, so that many roots do not come at
+    once, and less and less often while it fails.
+    on_change: called with the new map after each swap, on a watcher's thread, one call at a time. Whatever it or the
+    loader raises is reported in `status` and does not end the watching. Start it after forking: threads do not survive
+    a fork.
     """
 
     def __init__(
@@ -46,31 +50,43 @@ class BundleWatcher:
         self.interval_s = interval_s
         self._on_change = on_change
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._telling = threading.Lock()
         self._rounds = 0
         self._last_round: datetime | None = None
-        self._error = ""
+        self._errors: dict[int, str] = {}
 
     @property
     def status(self) -> WatcherStatus:
         """How the watching goes."""
-        running = self._thread is not None and self._thread.is_alive()
-        return WatcherStatus(running=running, rounds=self._rounds, last_round=self._last_round, error=self._error)
+        running = bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+        error = "\n".join(error for error in [*self._errors.values()] if error)
+        return WatcherStatus(running=running, rounds=self._rounds, last_round=self._last_round, error=error)
 
     def start(self) -> Self:
         """Begin to watch; does nothing when watching already."""
-        if self._thread is None:
-            self._stop.clear()
-            self._thread = threading.Thread(target=self._watch, name="trimtab-bundle-watcher", daemon=True)
-            self._thread.start()
+        if not self._threads:
+            self._stop = stop = threading.Event()
+            self._threads = [
+                threading.Thread(
+                    target=self._watch, args=(number, each, stop), name=f"trimtab-bundle-watcher-{number}", daemon=True
+                )
+                for number, each in enumerate(self.loader.rounds())
+            ]
+            for thread in self._threads:
+                thread.start()
         return self
 
-    def stop(self) -> None:
-        """End the watching and wait for a round in progress; the map in force stays. May be started again."""
+    def stop(self, patience_s: float | None = None) -> None:
+        """End the watching and wait for rounds in progress; the map in force stays. May be started again.
+
+        patience_s: for how long to wait at most, in seconds; what then still runs, a store that hangs, ends by itself.
+        """
         self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        threads, self._threads = self._threads, []
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(patience_s)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -80,13 +96,16 @@ class BundleWatcher:
     ) -> None:
         self.stop()
 
-    def _watch(self) -> None:
-        while not self._stop.wait(self.interval_s):
+    def _watch(self, number: int, each: Round, stop: threading.Event) -> None:
+        while not stop.wait(each.pause_s(self.interval_s)):
             try:
-                if self.loader.refresh() and self._on_change is not None:
-                    self._on_change(self.loader.current)
-                self._error = ""
+                changed = each.look()
+                with self._telling:
+                    if changed and self._on_change is not None:
+                        self._on_change(self.loader.current)
+                self._errors[number] = ""
             except Exception as failure:  # noqa: BLE001  # a watcher that died would freeze the map unseen
-                self._error = f"{type(failure).__name__}: {failure}"
-            self._last_round = datetime.now(UTC)
-            self._rounds += 1
+                self._errors[number] = f"{type(failure).__name__}: {failure}"
+            with self._telling:
+                self._last_round = datetime.now(UTC)
+                self._rounds += 1
