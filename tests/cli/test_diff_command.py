@@ -58,7 +58,7 @@ def test_rules_are_listed_and_explained(capsys: pytest.CaptureFixture[str]) -> N
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == [
         *("INPUT_SAME_KIND", "INPUT_SAME_DTYPE", "FEATURE_SAME_KIND", "FEATURE_SAME_DTYPE"),
-        *("SIGNATURE_PRESENT", "SIGNATURE_MATCHES_GRAPH"),
+        *("SIGNATURE_PRESENT", "SIGNATURE_MATCHES_GRAPH", "WAIVER_EXPIRED", "WAIVER_UNMATCHED"),
     ]
     assert main(["rules", "INPUT_NO_DELETE"]) == 0
     assert "Categories: FREEZE, SCHEMA." in capsys.readouterr().out

@@ -100,7 +100,7 @@ CHANGES = [
         signature(age(presence=Presence.DEFAULT, default=Literal(1))),
         signature(age(presence=Presence.DEFAULT, default=Literal(2))),
         "INPUT_SAME_DEFAULT",
-        "SCHEMA",
+        "FEED",
     ),
     ("no longer nullable", signature(age(nullable=True)), signature(AGE), "INPUT_NOT_MADE_NON_NULLABLE", "FEED"),
     (
@@ -108,14 +108,14 @@ CHANGES = [
         signature(age(constraints=Constraints(range=Range(minimum=0, maximum=9)))),
         signature(age(constraints=Constraints(range=Range(minimum=1, maximum=9)))),
         "INPUT_RANGE_NOT_NARROWED",
-        "SCHEMA",
+        "FEED",
     ),
     (
         "a category less",
         signature(age(constraints=Constraints(categories=("de", "fr")))),
         signature(age(constraints=Constraints(categories=("de",)))),
         "INPUT_CATEGORY_NO_DELETE",
-        "SCHEMA",
+        "FEED",
     ),
     ("columns swapped", matrix("a", "b", "c"), matrix("b", "a", "c"), "FEATURE_SAME_POSITION", "FEED"),
     (
@@ -171,7 +171,7 @@ def test_a_change_says_who_breaks_and_what_to_do() -> None:
         "problem": "the input is new",
         "after": "int64 [n], required",
         "breaks": "Callers of the old version do not send it, and roots that trim by the old allowlist drop it: "
-        "the leaf refuses.",
+        "the leaf refuses their requests.",
         "notice": "an error at once",
         "remedy": "Give the input a default. Or: Publish it under a new name: trimtab fork REPOSITORY MODEL NEW_NAME.",
     }

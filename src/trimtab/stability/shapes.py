@@ -1,12 +1,15 @@
 """What a shape allowed, and whether the new one still does: sizes, their bounds, and which of them must be equal.
 
 A dimension is an interval: a fixed size is one number, a symbol what `Overload.dimensions` says of it, an unknown size
-anything. Symbols also tie dimensions to each other: `[batch, 3]` twice means that both have the same first size.
+anything. Symbols also tie dimensions to each other: `[batch, 3]` twice means that both have the same first size. Which
+old symbol is which new one is told by the places they share, so that names do not count: `batch` is `n` where each
+stands wherever the other stood.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
@@ -14,20 +17,21 @@ from msgspec import Struct
 from trimtab.signature.types import Mapping, Optional, Ragged, Sequence, Sparse, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Mapping as MappingOf
 
-    from trimtab.signature.model import Input, Output, Overload, Range
+    from trimtab.signature.model import Range
     from trimtab.signature.types import Dim, Shape, Type
-    from trimtab.stability.pairing import Pair
 
-_SYMBOL = re.compile(r"[A-Za-z_]\w*")
+Sides = tuple["Type | None", "Type | None"]
+"""The type of one value in the old and in the new signature; None where the value is not there."""
 
 
 class Interval(NamedTuple):
     """Sizes from `low` to `high`, both included; None for no end."""
 
-    low: int
-    high: int | None
+    low: float
+    high: float | None
 
     def holds(self, other: Interval) -> bool:
         """Whether every size of the other is one of these."""
@@ -35,80 +39,175 @@ class Interval(NamedTuple):
 
 
 class Verdict(Struct, frozen=True):
-    """How the new shape relates to the old one: `narrowed` in words, or else whether it is another shape at all."""
+    """How the new shape relates to the old one.
 
-    narrowed: str
-    differs: bool
+    narrowed, widened: in words, what it no longer allows and what it allows beyond the old one; empty where nothing.
+    differs: whether it is another shape at all.
+    """
+
+    narrowed: str = ""
+    widened: str = ""
+    differs: bool = False
 
 
 class Symbols:
     """The symbols of the two sides of an overload: which stands for which, and which are tied together."""
 
-    def __init__(self, old: Overload, new: Overload, pairs: list[Pair[Input]], outputs: list[Pair[Output]]) -> None:
-        self._ranges = (old.dimensions, new.dimensions)
-        self._uses: tuple[dict[str, set[tuple[int, int]]], dict[str, set[tuple[int, int]]]] = ({}, {})
-        self._numbers: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        values: list[tuple[Input | Output | None, Input | Output | None]] = [(it.old, it.new) for it in pairs]
-        values += [(it.old, it.new) for it in outputs]
-        for number, sides in enumerate(values):
-            for side, value in enumerate(sides):
-                for axis, dim in enumerate(_dims(value.type) if value is not None else ()):
-                    for symbol in _SYMBOL.findall(dim) if isinstance(dim, str) else ():
-                        self._numbers[side].setdefault(symbol, f"d{len(self._numbers[side])}")
-                        if dim == symbol and None not in sides and number < len(pairs):
-                            self._uses[side].setdefault(symbol, set()).add((number, axis))
+    def __init__(
+        self,
+        old: MappingOf[str, Range],
+        new: MappingOf[str, Range],
+        inputs: Iterable[Sides],
+        outputs: Iterable[Sides],
+    ) -> None:
+        """old, new: the bounds of the symbols. inputs, outputs: the types of all values, paired."""
+        self._ranges = (old, new)
+        self._tied_inputs = _Ties()
+        self._tied = _Ties()
+        for values, is_input in ((inputs, True), (outputs, False)):
+            for before, after in values:
+                for one, other in zip(_dims(before), _dims(after), strict=False):
+                    self._tied.add(one, other)
+                    if is_input:
+                        self._tied_inputs.add(one, other)
 
     def compare(self, old: Shape | None, new: Shape | None) -> Verdict:
         """The verdict on the shapes of one paired value, of the same rank where both are known."""
-        if new is None:
-            return Verdict("", old is not None)
-        if old is None:
-            return Verdict("the rank was open and is now fixed", differs=True)
-        narrowed = next(filter(None, map(self._narrowed, old, new)), "")
-        return Verdict(narrowed, self._texts(0, old) != self._texts(1, new) or self._loosened(old, new))
+        if old is None or new is None:
+            narrowed = "the rank was open and is now fixed" if old is None and new is not None else ""
+            widened = "the rank was fixed and is now open" if new is None and old is not None else ""
+            return Verdict(narrowed, widened, differs=bool(narrowed or widened))
+        sizes = list(zip(old, new, strict=True))
+        narrowed = next(filter(None, (self._narrowed(*each, self._tied_inputs) for each in sizes)), "")
+        widened = next(filter(None, (self._widened(*each) for each in sizes)), "")
+        return Verdict(narrowed, widened, differs=not all(self._same(*each) for each in sizes))
 
-    def _narrowed(self, old: Dim, new: Dim) -> str:
+    def _narrowed(self, old: Dim, new: Dim, ties: _Ties) -> str:
+        """What the new size no longer allows."""
         before, after = self._interval(0, old), self._interval(1, new)
         if not after.holds(before):
             return f"{_size(old)} ({_words(before)}) became {_size(new)} ({_words(after)})"
-        if isinstance(new, str) and not new.isidentifier() and self._text(0, old) != self._text(1, new):
-            return f"{_size(old)} became the expression {new}"
-        if isinstance(new, str):
-            tied = self._uses[1].get(new, set())
-            if isinstance(old, str):
-                tied = tied - self._uses[0].get(old, set())
-            if len(tied) > (0 if isinstance(old, str) else 1):
-                return f"{_size(old)} must now equal other sizes called {new}"
+        if not isinstance(new, str):
+            return ""
+        if not is_symbol(new):
+            return self._narrowed_expression(old, new)
+        if not self._tied.same(old, new) and len(ties.olds(new)) > 1:
+            return f"{_size(old)} must now equal other sizes called {new}"
+        if old is None and ties.olds(new)[None] > 1:
+            return f"an unknown size must now equal other sizes called {new}"
         return ""
 
-    def _loosened(self, old: Shape, new: Shape) -> bool:
-        """Whether bounds or ties are fewer, though the texts agree."""
-        return any(self._interval(0, one) != self._interval(1, other) for one, other in zip(old, new, strict=True))
+    def _narrowed_expression(self, old: Dim, new: str) -> str:
+        if not isinstance(old, str) or not self._same_text(old, new):
+            return f"{_size(old)} became the expression {new}"
+        for one, other in zip(_symbols(old), _symbols(new), strict=True):
+            before, after = self._interval(0, one), self._interval(1, other)
+            if not after.holds(before):
+                return f"{other} in {new} ({_words(before)}) became {_words(after)}"
+        return ""
+
+    def _widened(self, old: Dim, new: Dim) -> str:
+        """What the new size allows beyond the old one: the same question of the two sides exchanged."""
+        before, after = self._interval(0, old), self._interval(1, new)
+        if not before.holds(after):
+            return f"{_size(old)} ({_words(before)}) became {_size(new)} ({_words(after)})"
+        if isinstance(old, str) and not self._same_text(old, new):
+            news = self._tied.news(old)
+            if not is_symbol(old) or len(news) > 1 or (new is None and news[None] > 1):
+                return f"the size {old}, which followed from other sizes, became {_size(new)}"
+        return ""
+
+    def _same(self, old: Dim, new: Dim) -> bool:
+        if not isinstance(old, str) or not isinstance(new, str):
+            return old == new
+        if not self._same_text(old, new) or self._interval(0, old) != self._interval(1, new):
+            return False
+        pairs = zip(_symbols(old), _symbols(new), strict=True)
+        return all(self._interval(0, one) == self._interval(1, other) for one, other in pairs)
+
+    def _same_text(self, old: Dim, new: Dim) -> bool:
+        """Whether two symbols stand for each other, or two expressions are one over such symbols."""
+        if not isinstance(old, str) or not isinstance(new, str) or _skeleton(old) != _skeleton(new):
+            return False
+        return all(self._tied.same(one, other) for one, other in zip(_symbols(old), _symbols(new), strict=True))
 
     def _interval(self, side: int, dim: Dim) -> Interval:
         if isinstance(dim, int):
             return Interval(dim, dim)
-        limits: Range | None = self._ranges[side].get(dim) if dim is not None else None
+        limits = self._ranges[side].get(dim) if dim is not None else None
         low = limits.minimum if limits is not None and limits.minimum is not None else 0
-        high = limits.maximum if limits is not None else None
-        return Interval(int(low), None if high is None else int(high))
-
-    def _texts(self, side: int, shape: Shape) -> list[str]:
-        return [self._text(side, dim) for dim in shape]
-
-    def _text(self, side: int, dim: Dim) -> str:
-        numbers = self._numbers[side]
-        if not isinstance(dim, str):
-            return repr(dim)
-        return _SYMBOL.sub(lambda match: numbers.get(match.group(), match.group()), dim)
+        return Interval(low, limits.maximum if limits is not None else None)
 
 
-def shape_of(type_: Type) -> Shape | None:
+class _Ties:
+    """Which sizes of one side stand where a symbol of the other side stands."""
+
+    def __init__(self) -> None:
+        self._olds: dict[str, Counter[Dim]] = {}
+        self._news: dict[str, Counter[Dim]] = {}
+        self._best: dict[tuple[int, str], str | None] = {}
+
+    def add(self, old: Dim, new: Dim) -> None:
+        """Two sizes that stand in the same place."""
+        self._count(old, new)
+        if not isinstance(old, str) or not isinstance(new, str) or (is_symbol(old) and is_symbol(new)):
+            return
+        if _skeleton(old) == _skeleton(new):
+            for one, other in zip(_symbols(old), _symbols(new), strict=True):
+                self._count(one, other)
+
+    def olds(self, symbol: str) -> Counter[Dim]:
+        """How often each old size stands where the new symbol does."""
+        return self._olds.get(symbol, Counter())
+
+    def news(self, symbol: str) -> Counter[Dim]:
+        """How often each new size stands where the old symbol does."""
+        return self._news.get(symbol, Counter())
+
+    def same(self, old: Dim, new: Dim) -> bool:
+        """Whether an old symbol and a new one are each other's most frequent partners."""
+        if not isinstance(old, str) or not isinstance(new, str):
+            return False
+        return self._partner(0, old) == new and self._partner(1, new) == old
+
+    def _count(self, old: Dim, new: Dim) -> None:
+        if isinstance(new, str):
+            self._olds.setdefault(new, Counter())[old] += 1
+        if isinstance(old, str):
+            self._news.setdefault(old, Counter())[new] += 1
+
+    def _partner(self, side: int, symbol: str) -> str | None:
+        """The most frequent partner: of several, one of the same name, and then the first by name."""
+        if (side, symbol) not in self._best:
+            counts = self.news(symbol) if side == 0 else self.olds(symbol)
+            ranked = sorted((-count, dim != symbol, dim) for dim, count in counts.items() if isinstance(dim, str))
+            self._best[side, symbol] = ranked[0][2] if ranked else None
+        return self._best[side, symbol]
+
+
+def is_symbol(dim: str) -> bool:
+    """Whether a dimension's text is a name, or at least no arithmetic over names."""
+    return bool(_NAME.fullmatch(dim)) or not _EXPRESSION.fullmatch(dim) or not _NAME.search(dim)
+
+
+def shape_of(type_: Type | None) -> Shape | None:
     """The shape of a tensor of any layout; None of everything else."""
     return type_.shape if isinstance(type_, Tensor | Sparse | Ragged) else None
 
 
-def _dims(type_: Type) -> Iterator[Dim]:
+_NAME = re.compile(r"[A-Za-z_][\w.]*(?!\w*\()")
+_EXPRESSION = re.compile(r"[\w\s.+\-*/%(),]*")
+
+
+def _symbols(dim: str) -> list[str]:
+    return [dim] if is_symbol(dim) else _NAME.findall(dim)
+
+
+def _skeleton(dim: str) -> str:
+    return "_" if is_symbol(dim) else _NAME.sub("_", dim)
+
+
+def _dims(type_: Type | None) -> Iterator[Dim]:
     """The dimensions of a type, also of what is inside of a container."""
     if isinstance(type_, Optional | Sequence):
         yield from _dims(type_.element)

@@ -1,4 +1,4 @@
-"""How the type of a value changed, as the aspects that rules are about: kind, dtype, rank, sizes, nullability."""
+"""How the type of a value changed, as the aspects that rules are about: kind, dtype, rank, sizes, null inside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Ragged, Scalar, Sequence, Sparse, Tensor
+from trimtab.stability.plain import plain
 from trimtab.stability.shapes import shape_of
 
 if TYPE_CHECKING:
@@ -23,27 +24,35 @@ class TypeChange(Struct, frozen=True):
     problem: str
 
 
-def type_changes(old: Type, new: Type, symbols: Symbols) -> Iterator[TypeChange]:
-    """The changes of a type, the gravest first. Whether it may be None is not one of them: see `may_be_none`."""
+def type_changes(old: Type, new: Type, symbols: Symbols, *, returned: bool = False) -> Iterator[TypeChange]:
+    """The changes of a type, the gravest first.
+
+    returned: of an output, whose readers mind sizes that it could not have before; those who send an input mind sizes
+    that it can no longer have. Whether the whole may be None is no change of the type (see `may_be_none`); whether a
+    part inside of it may be is.
+    """
     old, new = _present(old), _present(new)
     if type(old) is not type(new):
         yield TypeChange("SAME_KIND", "it is another kind of value")
         return
     match old, new:
         case (Tensor() | Sparse() | Ragged(), Tensor() | Sparse() | Ragged()):
-            yield from _of_arrays(old, new, symbols)
+            yield from _of_arrays(old, new, symbols, returned=returned)
         case (Scalar(), Scalar()):
             if old.dtype is not new.dtype:
                 yield TypeChange("SAME_DTYPE", "the dtype changed")
         case (Mapping(), Mapping()):
             if old.key is not new.key:
                 yield TypeChange("SAME_DTYPE", "the dtype of the keys changed")
-            yield from type_changes(old.value, new.value, symbols)
+            yield from _of_parts(old.value, new.value, symbols, returned=returned)
         case (Sequence(), Sequence()):
-            yield from type_changes(old.element, new.element, symbols)
-        case (Literal(), Literal()) | (Opaque(), Opaque()):
-            if repr(old) != repr(new):  # as Python values, 1 equals True and 1.0
-                yield TypeChange("SAME_KIND", "it is another constant or another type of its framework")
+            yield from _of_parts(old.element, new.element, symbols, returned=returned)
+        case (Literal(), Literal()):
+            if plain(old) != plain(new):
+                yield TypeChange("SAME_CONSTANT", "another constant is built in")
+        case (Opaque(), Opaque()):
+            if old != new:
+                yield TypeChange("SAME_KIND", "it is another type of its framework")
 
 
 def may_be_none(type_: Type) -> bool:
@@ -52,15 +61,29 @@ def may_be_none(type_: Type) -> bool:
 
 
 def _present(type_: Type) -> Type:
-    return type_.element if isinstance(type_, Optional) else type_
+    while isinstance(type_, Optional):
+        type_ = type_.element
+    return type_
 
 
-def _of_arrays(old: Tensor | Sparse | Ragged, new: Tensor | Sparse | Ragged, symbols: Symbols) -> Iterator[TypeChange]:
-    if old.dtype is not new.dtype:
-        if old.dtype is None or new.dtype is None:
-            yield TypeChange("DTYPE_NOT_STATED_OTHERWISE", "the dtype is stated on one side only")
-        else:
-            yield TypeChange("SAME_DTYPE", "the dtype changed")
+def _of_parts(old: Type, new: Type, symbols: Symbols, *, returned: bool) -> Iterator[TypeChange]:
+    """The changes of what is inside a container."""
+    if may_be_none(old) and not may_be_none(new):
+        yield TypeChange("NOT_MADE_NON_NULLABLE", "what is inside may no longer be null")
+    elif may_be_none(new) and not may_be_none(old):
+        yield TypeChange("NOT_MADE_NULLABLE", "what is inside may be null now")
+    yield from type_changes(old, new, symbols, returned=returned)
+
+
+def _of_arrays(
+    old: Tensor | Sparse | Ragged, new: Tensor | Sparse | Ragged, symbols: Symbols, *, returned: bool
+) -> Iterator[TypeChange]:
+    if old.dtype is None and new.dtype is not None:
+        yield TypeChange("DTYPE_NOT_NARROWED", "the dtype was left open and is now stated")
+    elif new.dtype is None and old.dtype is not None:
+        yield TypeChange("DTYPE_NOT_WIDENED", "the dtype was stated and is now left open")
+    elif old.dtype is not new.dtype:
+        yield TypeChange("SAME_DTYPE", "the dtype changed")
     before, after = shape_of(old), shape_of(new)
     if isinstance(old, Ragged) and isinstance(new, Ragged) and old.ragged_rank != new.ragged_rank:
         yield TypeChange("SAME_RANK", "the number of ragged dimensions changed")
@@ -68,7 +91,9 @@ def _of_arrays(old: Tensor | Sparse | Ragged, new: Tensor | Sparse | Ragged, sym
         yield TypeChange("SAME_RANK", "the number of dimensions changed")
         return
     verdict = symbols.compare(before, after)
-    if verdict.narrowed:
+    if verdict.narrowed and not returned:
         yield TypeChange("SHAPE_NOT_NARROWED", verdict.narrowed)
+    elif verdict.widened and returned:
+        yield TypeChange("SHAPE_NOT_WIDENED", verdict.widened)
     elif verdict.differs:
-        yield TypeChange("SAME_SHAPE", "the shape is another one")
+        yield TypeChange("SAME_SHAPE", verdict.narrowed or verdict.widened or "the shape is another one")

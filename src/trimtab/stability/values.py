@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from trimtab.signature.model import Constraints, Feature, Input, Presence
+from trimtab.signature.model import Constraints, Feature, Input, Learned, Presence, Range
+from trimtab.signature.types import Literal
 from trimtab.stability.change import Seen
+from trimtab.stability.plain import plain
 from trimtab.stability.types import may_be_none, type_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.signature.model import Range
     from trimtab.stability.pairing import Pair
     from trimtab.stability.shapes import Symbols
 
@@ -24,8 +25,7 @@ def value_changes(kind: str, pair: Pair[Input] | Pair[Feature], place: str, symb
     noun = kind.lower()
     if old is None:
         if new is not None:
-            required = new.presence is Presence.REQUIRED
-            rule = f"{kind}_NO_ADD_{'REQUIRED' if required else 'OPTIONAL'}"
+            rule = f"{kind}_NO_ADD_{'REQUIRED' if must_be_sent(new) else 'OPTIONAL'}"
             yield Seen(rule, f"{place}{noun} {new.name}", f"the {noun} is new", "", describe(new))
         return
     subject = f"{place}{noun} {old.name}"
@@ -36,11 +36,18 @@ def value_changes(kind: str, pair: Pair[Input] | Pair[Feature], place: str, symb
         *_names(old, new),
         *_presence(old, new),
         *_null(old, new),
-        *_constraints(old.constraints or Constraints(), new.constraints or Constraints()),
+        *_range(old, new),
+        *_categories(old, new),
     ):
         yield Seen(f"{kind}_{rule}", subject, problem, before, after)
     for change in type_changes(old.type, new.type, symbols):
-        yield Seen(f"{kind}_{change.rule}", subject, change.problem, str(old.type), str(new.type))
+        rule = "SAME_KIND" if (kind, change.rule) == ("FEATURE", "SAME_CONSTANT") else change.rule
+        yield Seen(f"{kind}_{rule}", subject, change.problem, str(old.type), str(new.type))
+
+
+def must_be_sent(value: Value) -> bool:
+    """Whether a request without it is refused: not where the type allows None, nor for a constant in the artifact."""
+    return value.presence is Presence.REQUIRED and not may_be_none(value.type) and not isinstance(value.type, Literal)
 
 
 def describe(value: Value) -> str:
@@ -71,15 +78,26 @@ def _names(old: Value, new: Value) -> Iterator[Aspect]:
     if added:
         yield "ALIAS_NO_ADD", "aliases are new", "", ", ".join(added)
     if old.id != new.id:
-        yield "SAME_ID", "the stable id changed", old.id or "none", new.id or "none"
+        rule = "ID_NO_ADD" if old.id is None else "SAME_ID"
+        yield rule, "the stable id changed", old.id or "none", new.id or "none"
 
 
 def _presence(old: Value, new: Value) -> Iterator[Aspect]:
-    if old.presence is not new.presence:
-        rule = "NOT_MADE_REQUIRED" if new.presence is Presence.REQUIRED else "SAME_PRESENCE"
-        yield rule, "whether requests must carry it changed", describe(old), describe(new)
-    if repr(old.default) != repr(new.default) and old.presence is new.presence:
-        yield "SAME_DEFAULT", "the default changed", str(old.default or "none"), str(new.default or "none")
+    was_optional, is_optional = not must_be_sent(old), not must_be_sent(new)
+    same_default = plain(old.default) == plain(new.default)
+    if was_optional and not is_optional:
+        if old.presence is not new.presence:  # else its type says so, which has a rule of its own
+            yield "NOT_MADE_REQUIRED", "requests must carry it now", describe(old), describe(new)
+    elif was_optional and not same_default:
+        yield "SAME_DEFAULT", "the default changed", _default(old), _default(new)
+    elif old.presence is not new.presence:
+        yield "SAME_PRESENCE", "whether requests must carry it changed", describe(old), describe(new)
+    elif not same_default:
+        yield "SAME_PRESENCE", "a default is stated that no request gets", _default(old), _default(new)
+
+
+def _default(value: Value) -> str:
+    return "none" if value.default is None else str(value.default).removeprefix("= ")
 
 
 def _null(old: Value, new: Value) -> Iterator[Aspect]:
@@ -100,16 +118,23 @@ def _nulls(value: Value) -> tuple[bool, str]:
     return bool(ways), " and ".join(ways) or "not nullable"
 
 
-def _constraints(old: Constraints, new: Constraints) -> Iterator[Aspect]:
-    if old.range != new.range:
-        narrowed = new.range is not None and (old.range is None or not _within(old.range, new.range))
-        rule = "RANGE_NOT_NARROWED" if narrowed else "RANGE_NOT_WIDENED"
-        yield rule, "the range changed", str(old.range or "any"), str(new.range or "any")
-    before, after = _categories(old), _categories(new)
-    if before != after:
-        gone = after is not None and (before is None or not set(before) <= set(after))
-        rule = "CATEGORY_NO_DELETE" if gone else "CATEGORY_NO_ADD"
-        yield rule, "the categories changed", _listed(before), _listed(after)
+def _range(old: Value, new: Value) -> Iterator[Aspect]:
+    before, after = _limits(old), _limits(new)
+    promised, promises = (Range() if _only_seen(side) else _limits(side) for side in (old, new))
+    if promised != promises:
+        rule = "RANGE_NOT_WIDENED" if _within(promised, promises) else "RANGE_NOT_NARROWED"
+        yield rule, "the range changed", _shown(promised), _shown(promises)
+    elif before != after:
+        yield "RANGE_SEEN", "the range seen in training changed", _shown(before), _shown(after)
+
+
+def _limits(value: Value) -> Range:
+    return (value.constraints and value.constraints.range) or Range()
+
+
+def _only_seen(value: Value) -> bool:
+    """Whether its constraints are what the training data held, which the model does not insist on."""
+    return isinstance(value, Input) and value.learned.get("constraints") is Learned.EXAMPLE
 
 
 def _within(inner: Range, outer: Range) -> bool:
@@ -119,15 +144,39 @@ def _within(inner: Range, outer: Range) -> bool:
     return low and high
 
 
-def _categories(constraints: Constraints) -> tuple[str, ...] | None:
-    """The categories as text that tells 1 from True and "1"."""
-    return None if constraints.categories is None else tuple(map(repr, constraints.categories))
+def _shown(limits: Range) -> str:
+    return "any" if limits == Range() else str(limits)
+
+
+def _categories(old: Value, new: Value) -> Iterator[Aspect]:
+    before, after = _listing(old), _listing(new)
+    if before == after:
+        return
+    sides = _listed(before, after), _listed(after, before)
+    if after is not None and (before is None or not set(before) <= set(after)):
+        yield "CATEGORY_NO_DELETE", "categories are gone", *sides
+        return
+    if before is None or after is None or set(before) != set(after):
+        yield "CATEGORY_NO_ADD", "categories are new", *sides
+    if before is not None and after is not None and after[: len(before)] != before:
+        yield "CATEGORY_SAME_ORDER", "the categories have another order", *sides
+
+
+def _listing(value: Value) -> tuple[str, ...] | None:
+    """The categories as text that tells 1 from True and "1"; None where any value is one."""
+    listed = (value.constraints or Constraints()).categories
+    return None if listed is None else tuple(map(plain, listed))
 
 
 _SHOWN = 20
 
 
-def _listed(categories: tuple[str, ...] | None) -> str:
+def _listed(categories: tuple[str, ...] | None, other: tuple[str, ...] | None) -> str:
+    """The categories; of many, those that the other side does not have."""
     if categories is None:
         return "any"
-    return ", ".join(categories[:_SHOWN]) + (", …" if len(categories) > _SHOWN else "") or "none"
+    if len(categories) <= _SHOWN:
+        return ", ".join(categories) or "none"
+    known = set(other or ())
+    shown = [each for each in categories if each not in known][:_SHOWN] or list(categories[:_SHOWN])
+    return f"{', '.join(shown)} and {len(categories) - len(shown)} others"
