@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from trimtab import _kernel
 from trimtab.protocols import oip
@@ -25,9 +25,6 @@ from trimtab.protocols.tables import INFER_INPUT_TENSOR, MODEL_INFER_REQUEST
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import payloads
 from timing import arguments, least_us
-
-if TYPE_CHECKING:
-    pass
 
 TABLE = MODEL_INFER_REQUEST.compiled
 TENSOR = INFER_INPUT_TENSOR.compiled
@@ -48,7 +45,8 @@ def with_protobuf(payload: bytes, kept: frozenset[str]) -> bytes:
 def measure(kind: str, choice: str, kept: list[str]) -> dict[str, Any]:
     payload, unlike = payloads.payload(kind), payloads.payload(kind, batch=payloads.BATCH - 1)
     others = sorted({*payloads.names(), *kept})  # what other models of the same map use
-    models = _kernel.CompiledMap([kept, others], [(payloads.MODEL, False, 0, 1, [(payloads.VERSION, 0)])])
+    lists = [np.searchsorted(others, each).astype(">u4").tobytes() for each in (sorted(kept), others)]
+    models = _kernel.CompiledMap(others, lists, [(payloads.MODEL, False, 0, 1, [(payloads.VERSION, 0)])])
     ledger, mask, names = _kernel.Ledger(), _kernel.Mask(kept), frozenset(kept)
 
     sent, outcome, *_ = models.trim(payload, TABLE)
@@ -79,22 +77,6 @@ def measure(kind: str, choice: str, kept: list[str]) -> dict[str, Any]:
     return row
 
 
-def measure_map(models: int = 10_000, names: int = 1_000) -> dict[str, Any]:
-    """The time that a map takes to build, and what it holds: every model another choice among 20,000 names."""
-    universe = [f"feature.group_{i % 50}.name_{i}" for i in range(20_000)]
-    allowlists = [[universe[(17 * model + 13 * i) % len(universe)] for i in range(names)] for model in range(models)]
-    rows = [(f"model_{i}", True, i, i, [("1", i)]) for i in range(models)]
-    resident, start = _resident_bytes(), time.perf_counter()
-    compiled = _kernel.CompiledMap(allowlists, rows)
-    seconds, held = time.perf_counter() - start, _resident_bytes() - resident
-    assert compiled.lookup("model_7", "1") == (0, 7)
-    return {"models": models, "names_each": names, "build_seconds": seconds, "held_bytes": held}
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def main() -> None:
     given = arguments(__doc__)
     rows = []
@@ -114,13 +96,8 @@ def main() -> None:
                 f"{row['memcpy_us']:>10.1f}{row['memcpy_ratio']:>6.2f}{limit}",
                 flush=True,
             )
-    compiled = measure_map()
-    print(
-        f"map of {compiled['models']:,} models x {compiled['names_each']:,} names: built in "
-        f"{compiled['build_seconds']:.2f} s, holds {compiled['held_bytes'] / 2**20:.0f} MiB"
-    )
     if given.json:
-        figures = {"benchmark": "trimming", "batch": payloads.BATCH, "rows": rows, "map": compiled}
+        figures = {"benchmark": "trimming", "batch": payloads.BATCH, "rows": rows}
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 

@@ -1,6 +1,9 @@
 // The compiled map: which allowlist a request's model and version ask for. Immutable once built, so readers never lock.
 #pragma once
 
+#include <map>
+#include <stdexcept>
+
 #include "core/names.hpp"
 
 namespace trimtab {
@@ -20,50 +23,55 @@ struct Lookup { Outcome outcome; uint32_t allowlist; };  // kNone: pass through
 
 class CompiledMap {
  public:
-  struct Version { std::string text; uint32_t allowlist; };
   struct Model {
     bool attested_stable;
-    uint32_t latest, union_of_all;  // allowlists, by index
-    std::vector<Version> versions;
+    uint32_t latest, union_of_all;  // allowlists, by index, as those of the versions are
+    std::map<std::string, uint32_t, std::less<>> versions;
   };
 
-  // Built in this order: names, allowlists of their numbers, models that use these.
+  // Built in this order: names, allowlists of their numbers, models that use these. What fits nothing before it is
+  // refused by std::invalid_argument.
   NameTable names;
   std::vector<NameSet> allowlists;
-  // An empty text, or why the model is refused.
-  std::string add_model(Bytes name, Model model);
+  void add_allowlist(Bytes numbers);  // big-endian words
+  void add_model(Bytes name, Model model);
 
   // An empty version: none is named. exact_only: what is said of other versions than the map's might be out of date.
   Lookup lookup(Bytes model, Bytes version, bool strict, bool exact_only) const noexcept;
 
  private:
   NameTable model_names_;
-  std::vector<Model> models_;  // by number of the name; versions sorted
+  std::vector<Model> models_;  // by number of the name
 };
 
-inline std::string CompiledMap::add_model(Bytes name, Model model) {
-  const auto refuse = [&](const char* why) { return "model \"" + std::string(name) + "\": " + why; };
-  auto& versions = model.versions;
-  std::sort(versions.begin(), versions.end(), [](const auto& a, const auto& b) { return a.text < b.text; });
+inline void CompiledMap::add_allowlist(Bytes numbers) {
+  std::vector<uint32_t> ids(numbers.size() / 4);
+  for (uint32_t& id : ids) {
+    for (const char byte : numbers.substr(0, 4)) id = id << 8 | static_cast<uint8_t>(byte);
+    if (id >= names.size()) throw std::invalid_argument("an allowlist has a number that is of no name");
+    numbers.remove_prefix(4);
+  }
+  allowlists.emplace_back(std::move(ids), names.size());
+}
+
+inline void CompiledMap::add_model(Bytes name, Model model) {
+  const auto check = [&](bool holds, const char* wrong) {
+    if (!holds) throw std::invalid_argument("model \"" + std::string(name) + "\": " + wrong);
+  };
+  check(!model.versions.empty() && model.versions.count("") == 0, "it has no version, or an empty one");
   uint32_t largest = std::max(model.latest, model.union_of_all);
-  for (const Version& version : versions) largest = std::max(largest, version.allowlist);
-  if (versions.empty()) return refuse("it has no version");
-  if (versions.front().text.empty()) return refuse("a version is empty");
-  if (largest >= allowlists.size()) return refuse("an index is that of no allowlist");
-  for (size_t at = 1; at < versions.size(); ++at)
-    if (versions[at].text == versions[at - 1].text) return refuse("a version is given twice");
-  if (model_names_.intern(name) != models_.size()) return refuse("it is given twice");
+  for (const auto& [version, allowlist] : model.versions) largest = std::max(largest, allowlist);
+  check(largest < allowlists.size(), "an index is that of no allowlist");
+  check(model_names_.intern(name) == models_.size(), "it is given twice");
   models_.push_back(std::move(model));
-  return {};
 }
 
 inline Lookup CompiledMap::lookup(Bytes model, Bytes version, bool strict, bool exact_only) const noexcept {
   const uint32_t number = model_names_.find(model);
   if (number == kNone) return {Outcome::unknown_model, kNone};
   const Model& known = models_[number];
-  const auto at = std::lower_bound(known.versions.begin(), known.versions.end(), version,
-                                   [](const Version& entry, Bytes asked) { return entry.text < asked; });
-  if (at != known.versions.end() && at->text == version) return {Outcome::exact, at->allowlist};
+  const auto at = known.versions.find(version);
+  if (at != known.versions.end()) return {Outcome::exact, at->second};
   if (exact_only && !strict) return {Outcome::unconfirmed, kNone};
   if (known.attested_stable)
     return {version.empty() ? Outcome::latest_attested_unversioned : Outcome::latest_attested_version, known.latest};

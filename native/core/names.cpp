@@ -59,11 +59,4 @@ NameSet::NameSet(std::vector<uint32_t> ids, uint32_t names_in_table) {
   }
 }
 
-std::vector<uint32_t> NameSet::ids() const {
-  std::vector<uint32_t> ids = sorted_;
-  for (uint32_t id = 0; id < bits_.size() * 64; ++id)
-    if (contains(id)) ids.push_back(id);
-  return ids;
-}
-
 }  // namespace trimtab

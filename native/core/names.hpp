@@ -61,7 +61,6 @@ class NameSet {
     if (id / 64 < bits_.size()) return (bits_[id / 64] >> (id % 64) & 1) != 0;
     return std::binary_search(sorted_.begin(), sorted_.end(), id);
   }
-  std::vector<uint32_t> ids() const;  // ascending
 
  private:
   std::vector<uint64_t> bits_;

@@ -126,46 +126,48 @@ nb::object identify(const PayloadTable& table, nb::handle payload) {
   return nb::make_tuple(bytes_of(trimming->model_name()), bytes_of(trimming->model_version()));
 }
 
-void build_map(MapFace* self, nb::handle allowlists, nb::handle models) {
-  CompiledMap map;
-  std::vector<std::vector<uint32_t>> numbers;
-  for_each(allowlists, [&](nb::handle allowlist) {
-    numbers.emplace_back();
-    for_each(allowlist, [&](nb::handle name) { numbers.back().push_back(map.names.intern(utf8(name))); });
+NameTable table_of(nb::handle names) {
+  NameTable table;
+  uint32_t given = 0;
+  for_each(names, [&](nb::handle name) {
+    if (table.intern(utf8(name)) != given++) throw nb::value_error("each name is given once");
   });
-  for (auto& ids : numbers) map.allowlists.emplace_back(std::move(ids), map.names.size());
+  return table;
+}
+
+void build_map(MapFace* self, nb::handle names, nb::handle allowlists, nb::handle models) {
+  const auto map = std::make_shared<CompiledMap>();
+  map->names = table_of(names);
+  std::vector<nb::bytes> packed;
+  for_each(allowlists, [&](nb::handle allowlist) { packed.push_back(nb::cast<nb::bytes>(allowlist)); });
+  {
+    const nb::gil_scoped_release released;
+    for (const nb::bytes& each : packed) map->add_allowlist(Bytes(each.c_str(), each.size()));
+  }
   for_each(models, [&](nb::handle model) {
     const auto [name, stable, latest, all, versions] =
         nb::cast<std::tuple<nb::object, bool, uint32_t, uint32_t, nb::object>>(model);
     CompiledMap::Model compiled{stable, latest, all, {}};
     for_each(versions, [&](nb::handle version) {
       const auto [text, allowlist] = nb::cast<std::tuple<nb::object, uint32_t>>(version);
-      compiled.versions.push_back({std::string(utf8(text)), allowlist});
+      if (!compiled.versions.emplace(utf8(text), allowlist).second) throw nb::value_error("a model has a version twice");
     });
-    const std::string refused = map.add_model(utf8(name), std::move(compiled));
-    if (!refused.empty()) throw nb::value_error(refused.c_str());
+    map->add_model(utf8(name), std::move(compiled));
   });
-  new (self) MapFace{std::make_shared<const CompiledMap>(std::move(map))};
+  new (self) MapFace{map};
 }
 
 nb::list names_of_allowlist(const MapFace& face, size_t index) {
-  const CompiledMap& map = *face.map;
-  if (index >= map.allowlists.size()) throw nb::index_error("there is no allowlist of that index");
-  return nb::list(tuple_of(map.allowlists[index].ids(), [&](uint32_t id) { return text_of(map.names.name(id)); }));
+  if (index >= face.map->allowlists.size()) throw nb::index_error("there is no allowlist of that index");
+  nb::list names;
+  for (uint32_t id = 0; id < face.map->names.size(); ++id)
+    if (face.map->allowlists[index].contains(id)) names.append(text_of(face.map->names.name(id)));
+  return names;
 }
 
 nb::tuple lookup(const MapFace& face, nb::handle model, nb::handle version, bool strict) {
   const Lookup found = face.lookup(utf8(model), utf8(version), strict);
   return nb::make_tuple(static_cast<int>(found.outcome), static_cast<int32_t>(found.allowlist));  // kNone becomes -1
-}
-
-void build_mask(NameTable* self, nb::handle names) {
-  NameTable mask;
-  uint32_t given = 0;
-  for_each(names, [&](nb::handle name) {
-    if (mask.intern(utf8(name)) != given++) throw nb::value_error("a mask names each feature once");
-  });
-  new (self) NameTable(std::move(mask));
 }
 
 nb::dict snapshot(const Ledger& ledger) {
@@ -205,13 +207,13 @@ NB_MODULE(_kernel, module) {
       .def_prop_ro("overflow", [](const Ledger& ledger) { return account_of(ledger.snapshot().list[0]); })
       .def("reset", &Ledger::reset);
   nb::class_<MapFace>(module, "CompiledMap", nb::is_final())
-      .def("__init__", &build_map, "allowlists"_a, "models"_a)
+      .def("__init__", &build_map, "names"_a, "allowlists"_a, "models"_a)
       .def("lookup", &lookup, "model"_a, "version"_a, "strict"_a = false)
       .def("allowlist", &names_of_allowlist, "index"_a)
       .def_prop_ro("exact_only", [](const MapFace& face) { return MapFace{face.map, true}; })
       .def("trim", &trim_by_map, "payload"_a, "table"_a, "strict"_a = false, "ledger"_a.none() = nb::none());
   nb::class_<NameTable>(module, "Mask", nb::is_final())
-      .def("__init__", &build_mask, "names"_a)
+      .def("__init__", [](NameTable* self, nb::handle names) { new (self) NameTable(table_of(names)); }, "names"_a)
       .def("trim", &trim_by_mask, "payload"_a, "table"_a, "ledger"_a.none() = nb::none())
       .def("locate", &locate, "payload"_a, "table"_a, "fields"_a);
 }

@@ -65,21 +65,23 @@ class CompiledMap:
 
     def __init__(
         self,
-        allowlists: Sequence[Sequence[str]],
+        names: Sequence[str],
+        allowlists: Sequence[bytes],
         models: Sequence[tuple[str, bool, int, int, Sequence[tuple[str, int]]]],
     ) -> None:
-        """Compile a map.
+        """Compile a map. The GIL is released while the allowlists are read.
 
-        allowlists: each distinct one once; their positions are the indices used below.
+        names: of all features, each once. allowlists: each the positions of its names in `names`, as big-endian words
+          of four bytes; the allowlists' own positions are the indices used below.
         models: (name, attested stable, index of the latest version's allowlist, index of the union of all its versions'
           allowlists, [(version, index), ...]).
-        Raises ValueError for a model without versions, an empty or repeated version, a repeated model, or an index that
-        no allowlist has.
+        Raises ValueError for a repeated name, a position that no name has, a model without versions, an empty or
+        repeated version, a repeated model, or an index that no allowlist has.
         """
     def lookup(self, model: str, version: str, strict: bool = False) -> tuple[int, int]:
         """Outcome and index of the allowlist (-1: pass through) for a request; an empty version means none is named."""
     def allowlist(self, index: int) -> list[str]:
-        """The names of one allowlist, in the order in which the map first saw them. IndexError when there is none."""
+        """The names of one allowlist, in the order of the map's names. IndexError when there is none."""
     @property
     def exact_only(self) -> CompiledMap:
         """The same map, of which every table is shared, as it answers while nobody confirms it.

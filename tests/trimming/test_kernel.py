@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -51,7 +52,13 @@ def compiled(models: dict[str, reference.Model]) -> _kernel.CompiledMap:
         )
         for name, model in models.items()
     ]
-    return _kernel.CompiledMap(lists, rows)
+    return compiled_lists(lists, rows)
+
+
+def compiled_lists(lists: list[list[str]], rows: list[tuple]) -> _kernel.CompiledMap:
+    names = sorted({name for each in lists for name in each})
+    packed = [struct.pack(f">{len(each)}I", *map(names.index, each)) for each in lists]
+    return _kernel.CompiledMap(names, packed, rows)
 
 
 @st.composite
@@ -293,28 +300,32 @@ def test_a_ledger_bounds_what_requests_can_make_it_remember() -> None:
     assert ledger.snapshot() == {"c": (0, 0, 1, 5)}
 
 
+A = struct.pack(">I", 0)
 WRONG_MAPS = {
-    "no version": ([["a"]], [("m", True, 0, 0, [])]),
-    "empty version": ([["a"]], [("m", True, 0, 0, [("", 0)])]),
-    "version twice": ([["a"]], [("m", True, 0, 0, [("1", 0), ("1", 0)])]),
-    "model twice": ([["a"]], [("m", True, 0, 0, [("1", 0)]), ("m", True, 0, 0, [("1", 0)])]),
-    "no such latest": ([["a"]], [("m", True, 1, 0, [("1", 0)])]),
-    "no such union": ([["a"]], [("m", True, 0, 1, [("1", 0)])]),
-    "no such allowlist": ([["a"]], [("m", True, 0, 0, [("1", 1)])]),
+    "no version": (["a"], [A], [("m", True, 0, 0, [])]),
+    "empty version": (["a"], [A], [("m", True, 0, 0, [("", 0)])]),
+    "version twice": (["a"], [A], [("m", True, 0, 0, [("1", 0), ("1", 0)])]),
+    "model twice": (["a"], [A], [("m", True, 0, 0, [("1", 0)]), ("m", True, 0, 0, [("1", 0)])]),
+    "no such latest": (["a"], [A], [("m", True, 1, 0, [("1", 0)])]),
+    "no such union": (["a"], [A], [("m", True, 0, 1, [("1", 0)])]),
+    "no such allowlist": (["a"], [A], [("m", True, 0, 0, [("1", 1)])]),
+    "name twice": (["a", "a"], [A], []),
+    "no such name": (["a"], [struct.pack(">2I", 0, 1)], []),
+    "no name at all": ([], [A], []),
 }
 
 
-@pytest.mark.parametrize(("allowlists", "models"), WRONG_MAPS.values(), ids=WRONG_MAPS)
-def test_a_map_that_contradicts_itself_is_refused(allowlists: list[list[str]], models: list[tuple]) -> None:
-    with pytest.raises(ValueError, match="model"):
-        _kernel.CompiledMap(allowlists, models)
+@pytest.mark.parametrize(("names", "allowlists", "models"), WRONG_MAPS.values(), ids=WRONG_MAPS)
+def test_a_map_that_contradicts_itself_is_refused(names: list[str], allowlists: list[bytes], models: list) -> None:
+    with pytest.raises(ValueError, match=r"model|name"):
+        _kernel.CompiledMap(names, allowlists, models)
 
 
 @given(lists=st.lists(st.lists(names, max_size=30), min_size=1, max_size=5), padding=st.integers(0, 4000))
 def test_an_allowlist_is_what_it_was_given(lists: list[list[str]], padding: int) -> None:
     """With few names and with very many, where sets are kept in another form."""
-    lookup = _kernel.CompiledMap([*lists, [f"padding {i}" for i in range(padding)]], [])
-    assert [set(lookup.allowlist(i)) for i in range(len(lists))] == [set(each) for each in lists]
+    lookup = compiled_lists([*lists, [f"padding {i}" for i in range(padding)]], [])
+    assert [lookup.allowlist(i) for i in range(len(lists))] == [sorted(set(each)) for each in lists]
     with pytest.raises(IndexError):
         lookup.allowlist(len(lists) + 1)
 

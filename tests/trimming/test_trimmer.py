@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +14,10 @@ from trimtab.protocols import oip
 
 
 def models(*allowed: str, attested_stable: bool = False) -> SimpleNamespace:
-    lists, versions = [list(allowed), []], [("1", 0)]
-    return SimpleNamespace(compiled=_kernel.CompiledMap(lists, [("ctr", attested_stable, 0, 0, versions)]))
+    packed = struct.pack(f">{len(allowed)}I", *range(len(allowed)))
+    return SimpleNamespace(
+        compiled=_kernel.CompiledMap(allowed, [packed], [("ctr", attested_stable, 0, 0, [("1", 0)])])
+    )
 
 
 def request(version: str = "1", model: str = "ctr") -> bytes:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trimtab import _kernel
+from trimtab.bundles.allowlist_table import AllowlistTable
 from trimtab.bundles.outcomes import MissPolicy, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import TypeAlias
 
     from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion
 
-    Sources: TypeAlias = list[tuple[str, Bundle, BundledModel]]
+    Sources: TypeAlias = list[tuple[str, BundledModel]]
 
 
 class Lookup(Struct, frozen=True):
@@ -59,20 +60,20 @@ class ConsolidatedMap:
 
     def __init__(self, bundles: Mapping[str, Bundle]) -> None:
         self.bundles: Mapping[str, Bundle] = MappingProxyType(dict(bundles))
-        tables = _Tables()
+        table = AllowlistTable(self.bundles)
         notes: list[str] = []
         models: dict[str, MappedModel] = {}
         compiled = []
         for name, sources in _models(self.bundles).items():
-            model, allowlists, conflicts = _merge(name, sources, tables)
+            model, allowlists, conflicts = _merge(name, sources, table)
             models[name] = model
             notes.extend(conflicts)
             versions = [(version, allowlists[version]) for version in model.versions]
-            union = tables.union(allowlists.values())
+            union = table.union(allowlists.values())
             compiled.append((name, model.attested_stable, allowlists[model.latest], union, versions))
         self.models: Mapping[str, MappedModel] = MappingProxyType(models)
         self.notes = tuple(notes)
-        self.compiled = _kernel.CompiledMap(tables.lists, compiled)
+        self.compiled = _kernel.CompiledMap(table.names, table.packed, compiled)
         self._sets: dict[int, frozenset[str]] = {}
         self._exact_only: ConsolidatedMap | None = None  # it is one itself
         exact_only = copy(self)
@@ -129,65 +130,37 @@ class ConsolidatedMap:
 _OUTCOMES = tuple(Outcome(name) for name in _kernel.OUTCOMES)
 
 
-class _Tables:
-    """Allowlists, each distinct one once, whatever bundle it comes from."""
-
-    def __init__(self) -> None:
-        self.lists: list[tuple[str, ...]] = []
-        self._places: dict[tuple[str, ...], int] = {}
-        self._of_bundle: dict[tuple[int, int], int] = {}
-
-    def of(self, bundle: Bundle, allowlist: int) -> int:
-        key = (id(bundle), allowlist)
-        place = self._of_bundle.get(key)
-        if place is None:
-            place = self._of_bundle[key] = self._intern(bundle.allowlist_names(allowlist))
-        return place
-
-    def union(self, places: Iterable[int]) -> int:
-        distinct = set(places)
-        if len(distinct) == 1:
-            return distinct.pop()
-        return self._intern(tuple(sorted(frozenset().union(*(self.lists[place] for place in distinct)))))
-
-    def _intern(self, names: tuple[str, ...]) -> int:
-        place = self._places.setdefault(names, len(self.lists))
-        if place == len(self.lists):
-            self.lists.append(names)
-        return place
-
-
 def _models(bundles: Mapping[str, Bundle]) -> dict[str, Sources]:
     """Where each model comes from; a model that only has a past is in none."""
     models: dict[str, Sources] = {}
     for name, bundle in bundles.items():
         for model, bundled in bundle.models.items():
             if bundled.versions:
-                models.setdefault(model, []).append((name, bundle, bundled))
+                models.setdefault(model, []).append((name, bundled))
     return models
 
 
-def _merge(model: str, sources: Sources, tables: _Tables) -> tuple[MappedModel, dict[str, int], list[str]]:
+def _merge(model: str, sources: Sources, table: AllowlistTable) -> tuple[MappedModel, dict[str, int], list[str]]:
     """The model, its allowlists by version, and where its bundles disagree."""
-    stated: dict[str, list[tuple[str, Bundle, BundledVersion]]] = {}
-    for name, bundle, bundled in sources:
+    stated: dict[str, list[tuple[str, BundledVersion]]] = {}
+    for name, bundled in sources:
         for version, each in bundled.versions.items():
-            stated.setdefault(version, []).append((name, bundle, each))
+            stated.setdefault(version, []).append((name, each))
     versions = tuple(sorted(stated, key=int))
     digests: dict[str, str | None] = {}
     allowlists: dict[str, int] = {}
     conflicts: list[str] = []
     for version in versions:
-        distinct = {each.digest for _, _, each in stated[version]}
+        distinct = {each.digest for _, each in stated[version]}
         digests[version] = distinct.pop() if len(distinct) == 1 else None
-        allowlists[version] = tables.union(tables.of(bundle, each.allowlist) for _, bundle, each in stated[version])
+        allowlists[version] = table.union({table.of(name, each.allowlist) for name, each in stated[version]})
         if digests[version] is None:
-            names = " and ".join(name for name, _, _ in stated[version])
+            names = " and ".join(name for name, _ in stated[version])
             conflicts.append(
                 f"{model}:{version}: the bundles {names} state different signatures; requests get the union of both"
             )
-    published = {digest for _, _, bundled in sources for digest in bundled.published}
-    attested = all(bundled.attested_stable for _, _, bundled in sources) and len(published) == 1 and not conflicts
+    published = {digest for _, bundled in sources for digest in bundled.published}
+    attested = all(bundled.attested_stable for _, bundled in sources) and len(published) == 1 and not conflicts
     merged = MappedModel(
         attested_stable=attested, latest=versions[-1], versions=versions, digests=MappingProxyType(digests)
     )
