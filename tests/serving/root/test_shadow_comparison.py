@@ -202,8 +202,11 @@ def test_nothing_is_sent_twice_where_nothing_is_compared(tmp_path: Path, setting
 
 def test_stopping_gives_up_what_is_under_way(tmp_path: Path) -> None:
     async def test(leaf: ScriptedLeaf, world: World) -> None:
-        async with root_over(tmp_path, world, [leaf], BUNDLE, shadow_rate=1.0, deadline_s=60.0) as client:
-            await client.score("ctr")
+        async with (
+            asyncio.timeout(20),
+            root_over(tmp_path, world, [leaf], BUNDLE, shadow_rate=1.0, deadline_s=60.0) as it,
+        ):
+            await it.score("ctr")
             leaf.models["ctr"].delay_s = 60
             await asyncio.sleep(0.05)
         assert [it for it in asyncio.all_tasks() if "compare" in repr(it)] == []
