@@ -86,11 +86,11 @@ def test_a_changed_signature_exits_100(models: Path, tmp_path: Path, capsys: pyt
     assert main(build) == 100
     refused = capsys.readouterr()
     assert refused.out == ""
-    assert 'changed "user_age": float32 [batch, 1], required -> int64 [batch, 1], required' in refused.err
-    assert f"mkdir -p {models}/ctr_v2 && mv {models}/ctr/8 {models}/ctr_v2/1" in refused.err
+    assert "input user_age: the dtype changed: float32 [batch, 1] -> int64 [batch, 1]" in refused.err
+    assert f"trimtab fork {models} ctr ctr_v2 --version 8 --move" in refused.err
     assert file.read_bytes() == before
     assert main([*build, "--json"]) == 100
-    assert json.loads(capsys.readouterr().out)["error"]["changes"][0]["name"] == "user_age"
+    assert json.loads(capsys.readouterr().out)["error"]["comparisons"][0]["version"] == "8"
     assert main([*build, "--gate", "none"]) == 0
     assert not read_bundle(file).models["ctr"].attested_stable
 

@@ -1,4 +1,4 @@
-"""Build a bundle from a model repository: read every signature, hold the gate, number what results."""
+"""Build a bundle from a model repository: read what changed, hold the gate, number what results."""
 
 from __future__ import annotations
 
@@ -6,35 +6,55 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion
-from trimtab.bundles.freeze import changed_inputs
-from trimtab.bundles.indices import Indices
-from trimtab.bundles.refusals import raise_refusals
-from trimtab.bundles.request_names import request_names
-from trimtab.errors import BundleError, TrimtabError
+from msgspec import Struct
+
+from trimtab.bundles.assembling import assemble
+from trimtab.bundles.indexing import BuildIndex, IndexUnusableError, discard_index
+from trimtab.bundles.judging import Judge, Judgement, changed_in_place
+from trimtab.bundles.reading import read_repository
+from trimtab.bundles.refusals import RefusedChangesError, raise_refusals
+from trimtab.errors import BundleError
 from trimtab.signature.render import printable
+from trimtab.stability.configuration import find_configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import datetime as dates
+    from collections.abc import Iterator
     from pathlib import Path
-    from typing import TypeAlias
 
-    from trimtab.bundles.repository import ArtifactVersion, ModelRepository
+    from trimtab.bundles.bundle import Bundle
+    from trimtab.bundles.reading import Found, Progress, Read
+    from trimtab.bundles.repository import ModelRepository
+    from trimtab.bundles.signature_facts import SignatureFacts
     from trimtab.signature.model import Signature
-
-    Read: TypeAlias = Callable[[Path], Signature]
-    Progress: TypeAlias = Callable[[int, int, ArtifactVersion], None]
-    Models: TypeAlias = dict[str, dict[int, Signature]]
+    from trimtab.stability.category import Category
+    from trimtab.stability.configuration import Configuration
 
 
 class Gate(StrEnum):
     """What a build refuses, beyond what cannot be read."""
 
-    FREEZE = "freeze"
-    """A version whose inputs differ from any published under its name. Models that pass are attested stable."""
+    CONFIG = "config"
+    """What the configuration says: without one, every change of a signature. Models whose inputs are held to FREEZE
+    are attested stable."""
 
     NONE = "none"
     """Nothing. No model is attested stable, so requests without a version are trimmed to the union."""
+
+
+class Built(Struct, frozen=True, kw_only=True):
+    """A bundle, and how it came about.
+
+    changed: whether it is another than the one before. read, indexed: how many artifacts were read, and how many the
+    index knew. judgement: what the gate let through with remarks. notes: what is odd, for a person.
+    """
+
+    bundle: Bundle
+    changed: bool
+    read: int
+    indexed: int
+    judgement: Judgement
+    notes: tuple[str, ...] = ()
 
 
 def build_bundle(
@@ -42,7 +62,10 @@ def build_bundle(
     *,
     name: str,
     previous: Bundle | None = None,
-    gate: Gate = Gate.FREEZE,
+    gate: Gate = Gate.CONFIG,
+    configuration: Configuration | None = None,
+    category: Category | None = None,
+    index: Path | None = None,
     read: Read | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
@@ -50,12 +73,43 @@ def build_bundle(
 
     name: the bundle's own. previous: the bundle that this one follows; its history of published signatures is carried
     over, and the serial is one higher. A build that finds nothing changed returns `previous` itself, serial and all.
-    read: reads an artifact's signature; `trimtab.read_signature` when None. progress: called as (done, total, version)
-    before each artifact is read.
+    configuration: what each model is held to; that of the nearest `trimtab.toml` above the repository when None.
+    category: hold every model to this one instead. index: the file that remembers what artifacts said, so that those
+    that did not change are not read again; it is made where there is none, and None is to read everything.
+    read: reads an artifact's signature; `trimtab.read_signature` when None, for many artifacts in several processes.
+    progress: called as (done, total) after each artifact that was read.
 
     Raises SignatureChangedError when the gate refuses, and BundleError or ArtifactError when something cannot be read;
     several at once come as one error whose `refusals` lists all of them.
     """
+    return derive_bundle(
+        repository,
+        name=name,
+        previous=previous,
+        gate=gate,
+        configuration=configuration,
+        category=category,
+        index=index,
+        read=read,
+        progress=progress,
+    ).bundle
+
+
+def derive_bundle(
+    repository: ModelRepository,
+    *,
+    name: str,
+    previous: Bundle | None = None,
+    gate: Gate = Gate.CONFIG,
+    configuration: Configuration | None = None,
+    category: Category | None = None,
+    index: Path | None = None,
+    read: Read | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    today: dates.date | None = None,
+) -> Built:
+    """`build_bundle`, with how the bundle came about. jobs: how many processes read. today: when waivers are judged."""
     if previous is not None and previous.name != name:
         raise BundleError(
             "the previous bundle is another one",
@@ -63,12 +117,51 @@ def build_bundle(
             got=repr(previous.name),
             hint=f"Keep the name (--name {previous.name}), or start a new bundle in a new file.",
         )
-    models, refusals = _read_all(repository, read or _default_reader(), progress)
-    if gate is Gate.FREEZE:
-        refusals.extend(changed_inputs(repository.root, models, previous))
-    raise_refusals(refusals)
-    bundle = _assemble(name, models, previous, gate)
-    return previous if previous is not None and previous.same_content(bundle) else bundle
+    if configuration is None:
+        configuration = find_configuration(repository.root)
+    judge = _Judging(repository, previous, gate, configuration, category, today or datetime.now(UTC).date())
+    found, judgement, note = _read_and_judge(judge, index, read, jobs, progress)
+    _refuse(repository.root, found, judgement)
+    bundle = assemble(name, found.models, previous, judgement.held)
+    unchanged = previous is not None and previous.same_content(bundle)
+    return Built(
+        bundle=previous if previous is not None and unchanged else bundle,
+        changed=not unchanged,
+        read=found.read,
+        indexed=found.indexed,
+        judgement=judgement,
+        notes=(*found.notes, *([note] if note else []), *_notes_in_place(found, previous)),
+    )
+
+
+class _Judging(Struct, frozen=True):
+    """What a repository is judged by."""
+
+    repository: ModelRepository
+    previous: Bundle | None
+    gate: Gate
+    configuration: Configuration
+    category: Category | None
+    today: dates.date
+
+    def __call__(self, found: Found, index: BuildIndex, read: Read | None) -> Judgement:
+        if self.gate is Gate.NONE:
+            return Judgement()
+
+        def signature_of(model: str, number: int, facts: SignatureFacts) -> Signature:
+            path = found.versions[model, number].path
+            return index.signature_of_document(facts.document_hash) or (read or _default_reader())(path)
+
+        judge = Judge(
+            self.repository.root,
+            self.previous,
+            index,
+            signature_of,
+            configuration=self.configuration,
+            category=self.category,
+            today=self.today,
+        )
+        return judge.judge(found.models)
 
 
 def _default_reader() -> Read:
@@ -77,94 +170,49 @@ def _default_reader() -> Read:
     return read_signature
 
 
-def _read_all(repository: ModelRepository, read: Read, progress: Progress | None) -> tuple[Models, list[TrimtabError]]:
-    found = repository.scan()
-    if not found:
+def _read_and_judge(
+    judge: _Judging, index: Path | None, read: Read | None, jobs: int | None, progress: Progress | None
+) -> tuple[Found, Judgement, str]:
+    """What the repository holds, what the gate says of it, and a note where the index could not be used.
+
+    An index that fails is made anew, and if it fails again, or is somebody else's at the moment, done without.
+    """
+    paths = [None] if index is None else [index, index, None]
+    reason = ""
+    while paths:
+        path = paths.pop(0)
+        with BuildIndex.open(path) as opened:
+            try:
+                found = read_repository(judge.repository, opened, read=read, jobs=jobs, progress=progress)
+                return found, judge(found, opened, read), opened.note or reason
+            except IndexUnusableError as failure:
+                reason = f"{path}: the index is not used: {failure}"
+                if failure.damaged and path is not None:
+                    discard_index(path)
+                else:
+                    del paths[:-1]
+    raise BundleError(
+        "there is no room for temporary files", got=reason, hint="Is the disk full? TMPDIR names another."
+    )
+
+
+def _refuse(root: Path, found: Found, judgement: Judgement) -> None:
+    refusals = list(found.refusals)
+    if judgement.refused:
+        refusals.append(RefusedChangesError(root, judgement))
+    raise_refusals(refusals)
+    if not found.models:
         raise BundleError(
             "no version of any model",
-            where=str(repository.root),
+            where=str(root),
             expected="folders MODEL/VERSION/artifact, such as ctr/1/model.onnx (VERSION a positive integer)",
-            got="none",
+            got="; ".join(found.notes) or "none",
         )
-    models: Models = {}
-    refusals: list[TrimtabError] = []
-    for done, version in enumerate(found):
-        if progress is not None:
-            progress(done, len(found), version)
-        try:
-            signature = _read_one(version, read)
-        except TrimtabError as failure:
-            refusals.append(failure)
-        else:
-            models.setdefault(version.model, {})[version.version] = signature
-    return models, refusals
 
 
-def _read_one(version: ArtifactVersion, read: Read) -> Signature:
-    if not version.model.isprintable():
-        raise BundleError(
-            "the model's name cannot be written into a bundle",
-            where=printable(str(version.folder)),
-            expected="a folder name of printable Unicode characters",
-            got=ascii(version.model),
+def _notes_in_place(found: Found, previous: Bundle | None) -> Iterator[str]:
+    for model, number in changed_in_place(found.models, previous):
+        yield (
+            f"{printable(model)}:{number} was published before with other inputs. Roots that hold it trim by those for"
+            " good: publish what changed as a version, and best as a model, of its own."
         )
-    path = version.path
-    try:
-        signature = read(path)
-        request_names(signature)
-    except OSError as failure:
-        reason = failure.strerror or str(failure)
-        raise BundleError("the artifact cannot be read", where=str(path), got=reason) from None
-    except TrimtabError as failure:
-        if path.name in failure.where:
-            raise
-        raise failure.within(str(path)) from None
-    return signature
-
-
-def _assemble(name: str, models: Models, previous: Bundle | None, gate: Gate) -> Bundle:
-    """Number names and allowlists, each once, and put the models on top, those of the past included."""
-    lists = {
-        signature.input_digest: request_names(signature)
-        for versions in models.values()
-        for signature in versions.values()
-    }
-    names = sorted(frozenset().union(*lists.values()))
-    number = {each: index for index, each in enumerate(names)}
-    numbered = {digest: Indices(sorted(map(number.__getitem__, listed))) for digest, listed in lists.items()}
-    allowlists = sorted(set(numbered.values()))
-    place = {allowlist: index for index, allowlist in enumerate(allowlists)}
-    places = {digest: place[allowlist] for digest, allowlist in numbered.items()}
-    history = {} if previous is None else {model: each.published for model, each in previous.models.items()}
-    return Bundle(
-        name=name,
-        serial=1 if previous is None else previous.serial + 1,
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        names=tuple(names),
-        allowlists=tuple(allowlists),
-        models={
-            model: _bundled(models.get(model, {}), history.get(model, {}), gate, places)
-            for model in sorted({*models, *history})
-        },
-    )
-
-
-def _bundled(
-    versions: Mapping[int, Signature], history: Mapping[str, str], gate: Gate, places: Mapping[str, int]
-) -> BundledModel:
-    published = dict(history)
-    for number in sorted(versions):
-        published.setdefault(versions[number].input_digest, str(number))
-    return BundledModel(
-        attested_stable=gate is Gate.FREEZE and len(published) == 1,
-        versions={
-            str(number): BundledVersion(
-                digest=versions[number].digest,
-                input_digest=versions[number].input_digest,
-                allowlist=places[versions[number].input_digest],
-                format=versions[number].provenance.format,
-            )
-            for number in sorted(versions)
-        },
-        published=published,
-    )

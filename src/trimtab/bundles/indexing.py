@@ -37,7 +37,11 @@ _BATCH = 500
 
 
 class IndexUnusableError(Exception):
-    """The index failed in the middle of a build. Never seen by users: the build begins again without one."""
+    """The index failed in the middle of a build, which then begins again. damaged: it is the file that is bad."""
+
+    def __init__(self, failure: sqlite3.Error) -> None:
+        self.damaged = not _is_of_the_place(failure)
+        super().__init__(str(failure))
 
 
 class BuildIndex(SignatureIndex):
@@ -51,6 +55,7 @@ class BuildIndex(SignatureIndex):
         super().__init__(connection, note)
         self._writing = connection
         self._pending: list[tuple[str, tuple[object, ...]]] = []
+        self._remembered: set[bytes] = set()
 
     @classmethod
     def open(cls, path: Path | None) -> BuildIndex:
@@ -84,7 +89,7 @@ class BuildIndex(SignatureIndex):
             facts = {each.document_hash: each for each in self._intact_facts()}
             rows = self._writing.execute("SELECT name, identity, document_hash, seal FROM versions").fetchall()
         except sqlite3.Error as failure:
-            raise IndexUnusableError(str(failure)) from failure
+            raise IndexUnusableError(failure) from failure
         return {
             name: (identity, facts[document_hash])
             for name, identity, document_hash, written_seal in rows
@@ -109,6 +114,9 @@ class BuildIndex(SignatureIndex):
 
     def remember(self, facts: SignatureFacts, document: bytes) -> None:
         """Keep a document."""
+        if facts.document_hash in self._remembered:
+            return
+        self._remembered.add(facts.document_hash)
         names = msgspec.json.encode(facts.names)
         columns = (facts.document_hash, facts.digest, facts.input_digest, facts.format, names)
         self._write(
@@ -135,7 +143,7 @@ class BuildIndex(SignatureIndex):
                 self._writing.execute(statement, row)
             self._writing.execute("COMMIT")
         except sqlite3.Error as failure:
-            raise IndexUnusableError(str(failure)) from failure
+            raise IndexUnusableError(failure) from failure
 
     def _write(self, statement: str, *row: object) -> None:
         self._pending.append((statement, row))

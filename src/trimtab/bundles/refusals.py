@@ -1,57 +1,36 @@
-"""Why a bundle was not built: each reason as an error of its own, and all of them as one.
-
-A build reports everything that is wrong, not only the first thing, because a person fixes them together.
-"""
+"""Why a bundle was not built: everything that is wrong as one error, because a person mends it together."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trimtab.errors import BundleError, SignatureChangedError, TrimtabError
+from trimtab.signature.render import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from trimtab.bundles.difference import InputChange
+    from trimtab.bundles.judging import Comparison, Judgement
 
 
-class InputsChangedError(SignatureChangedError):
-    """Versions of a model whose inputs differ from those under which the model's name was published first.
+class RefusedChangesError(SignatureChangedError):
+    """Versions whose signatures changed more than the gate lets through: a refusal on purpose, not a failure."""
 
-    model: its name. reference: the version whose inputs the name stands for. versions: those that differ from it,
-    all alike. changes: what differs, input by input.
-    """
-
-    def __init__(
-        self,
-        *,
-        where: str,
-        model: str,
-        reference: str,
-        versions: Sequence[str],
-        changes: Sequence[InputChange],
-        hint: str,
-    ) -> None:
-        self.model = model
-        self.reference = reference
-        self.versions = tuple(versions)
-        self.changes = tuple(changes)
-        super().__init__(_sentence(self), where=where, hint=hint)
+    def __init__(self, root: Path, judgement: Judgement) -> None:
+        self.judgement = judgement
+        refused = [each for each in judgement.comparisons if each.refused]
+        models = len({each.model for each in refused})
+        problem = f"the gate refuses {_count(len(refused), 'version')} of {_count(models, 'model')}"
+        if not refused:
+            problem = "the gate refuses the waivers"
+        lines = [line for alike in _alike(refused) for line in _lines(alike)]
+        lines += [f"{each.level} {each.rule}: {printable(each.sentence)}" for each in judgement.problems]
+        super().__init__(problem, where=str(root), hint="\n  ".join(lines))
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as an object, with the changes as data."""
-        return {
-            **super().as_dict(),
-            "model": self.model,
-            "reference": self.reference,
-            "versions": list(self.versions),
-            "changes": [msgspec.to_builtins(change) for change in self.changes],
-        }
+        """The error as an object, with what was compared as data."""
+        return {**super().as_dict(), "hint": "", **judgement_as_dict(self.judgement)}
 
 
 class RefusedBuildError(BundleError):
@@ -67,41 +46,58 @@ class RefusedBuildError(BundleError):
         return {**super().as_dict(), "hint": "", "refusals": [refusal.as_dict() for refusal in self.refusals]}
 
 
-class RefusedChangesError(RefusedBuildError, SignatureChangedError):
-    """Several reasons at once, all of them changed signatures: a refusal on purpose, not a failure."""
-
-
 def raise_refusals(refusals: Sequence[TrimtabError]) -> None:
     """Raise nothing, the one refusal, or all of them as one error."""
     if len(refusals) == 1:
         raise refusals[0]
     if refusals:
-        only_changes = all(isinstance(refusal, SignatureChangedError) for refusal in refusals)
-        raise RefusedChangesError(refusals) if only_changes else RefusedBuildError(refusals)
+        raise RefusedBuildError(refusals)
 
 
-def fork_name(model: str, taken: Collection[str]) -> str:
-    """The next free name for a fork: ctr, ctr_v2, ctr_v3, ..."""
-    match = re.fullmatch(r"(.+)_v([1-9][0-9]{0,8})", model)
-    stem, number = (match[1], int(match[2])) if match else (model, 1)
-    while (name := f"{stem}_v{number + 1}") in taken:
-        number += 1
-    return name
+def judgement_as_dict(judgement: Judgement) -> dict[str, Any]:
+    """What the gate found, as `--json` prints it: changes as of `trimtab check --json`, by what was compared."""
+    return {
+        "comparisons": [each.as_dict() for each in judgement.comparisons],
+        "waived": [{**each.change.as_dict(), "waiver": str(each.waiver)} for each in judgement.waived],
+        "waivers": [each.as_dict() for each in judgement.problems],
+    }
 
 
-def fork_command(root: Path, model: str, fork: str, versions: Sequence[str]) -> str:
-    """The shell command that gives versions of a model a name of their own, numbered from 1."""
-    steps = [f"mkdir -p {shlex.quote(str(root / fork))}"]
-    steps += [
-        f"mv {shlex.quote(str(root / model / version))} {shlex.quote(str(root / fork / str(number)))}"
-        for number, version in enumerate(versions, 1)
-    ]
-    return " && ".join(steps)
+def comparison_lines(alike: Sequence[Comparison]) -> Iterator[str]:
+    """What changed in versions that differ alike, for a person: rule by rule, with who breaks by it."""
+    first = alike[0]
+    versions = ", ".join(str(each.version) for each in alike)
+    yield f"{printable(first.model)}:{versions} (against {first.against})"
+    for name in dict.fromkeys(change.rule for change in first.changes):
+        of_rule = [change for change in first.changes if change.rule == name]
+        rule = of_rule[0].declaration
+        yield f"  {of_rule[0].level} {name}"
+        yield from (f"    {printable(change.where)}: {printable(change.sentence)}" for change in of_rule)
+        yield f"    who breaks  {rule.breaks} ({rule.notice.value})"
 
 
-def _sentence(error: InputsChangedError) -> str:
-    count = len(error.versions)
-    subject = f"version {error.versions[0]}" if count == 1 else f"versions {', '.join(error.versions)}"
-    verb = "has" if count == 1 else "have"
-    changes = "".join(f"\n    {change}" for change in error.changes) or " which ones is no longer known"
-    return f"{subject} of {error.model!r} {verb} other inputs than version {error.reference}:{changes}"
+def _alike(comparisons: Sequence[Comparison]) -> Iterator[Sequence[Comparison]]:
+    """Versions of a model that differ alike from the same one."""
+    groups: dict[object, list[Comparison]] = {}
+    for each in comparisons:
+        groups.setdefault((each.model, each.against, each.in_place, each.changes), []).append(each)
+    yield from groups.values()
+
+
+def _lines(alike: Sequence[Comparison]) -> Iterator[str]:
+    yield from comparison_lines(alike)
+    first = alike[0]
+    fork = first.changes[0].fork
+    if first.in_place:
+        yield (
+            f"  what to do  Roots keep what version {first.version} was published with, for good: put that"
+            f" artifact back, and give the new one another name: {fork}"
+        )
+    else:
+        remedies = {change.declaration.remedy for change in first.changes}
+        cheaper = f"{remedies.pop()} Or: " if len(remedies) == 1 and all(remedies) else ""
+        yield f"  what to do  {cheaper}Publish it under a new name: {fork}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

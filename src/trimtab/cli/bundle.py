@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.bundle_printing import built_as_dict, bundle_as_dict, bundle_table, print_built
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.bundles.build import Progress
-    from trimtab.bundles.bundle import Bundle
     from trimtab.bundles.consolidated import Lookup
+    from trimtab.bundles.reading import Progress
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -37,49 +40,82 @@ def bundle() -> None:
 @click.option("-o", "--output", type=_FILE, required=True, help="The bundle file to write, in one atomic step.")
 @click.option("--name", help="The bundle's name.  [default: that of the previous bundle, or of the output file]")
 @click.option("--previous", type=_FILE, help="The bundle that this one follows.  [default: the output file, if any]")
+@click.option("--config", type=_FILE, help="The trimtab.toml.  [default: the nearest one above REPOSITORY]")
+@click.option(
+    "--category",
+    type=click.Choice(["FREEZE", "SCHEMA", "FEED", "WIRE"], case_sensitive=False),
+    help="Hold every model to this category, whatever the configuration says.",
+)
 @click.option(
     "--gate",
-    type=click.Choice(["freeze", "none"]),
-    default="freeze",
+    type=click.Choice(["config", "none"]),
+    default="config",
     show_default=True,
-    help="freeze: refuse a version whose inputs differ from any published under its model's name.",
+    help="config: refuse what `trimtab check` refuses. none: refuse nothing, and attest nothing.",
 )
+@click.option("--index", type=_FILE, help="Where what was read is remembered.  [default: beside the output file]")
+@click.option("--no-index", is_flag=True, help="Read every artifact, and remember nothing.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes that read.  [default: as many as processors]")
 @_JSON
-def build(*, repository: Path, output: Path, name: str | None, previous: Path | None, gate: str, as_json: bool) -> None:
-    """Read every artifact of a model repository and write a bundle.
+def build(
+    *,
+    repository: Path,
+    output: Path,
+    name: str | None,
+    previous: Path | None,
+    config: Path | None,
+    category: str | None,
+    gate: str,
+    index: Path | None,
+    no_index: bool,
+    jobs: int | None,
+    as_json: bool,
+) -> None:
+    """Read the artifacts of a model repository and write a bundle.
 
-    REPOSITORY is a folder of MODEL/VERSION/artifact, as Triton, TF Serving and KServe have it. The serial rises by one
-    when anything changed, and the file is left alone when nothing did. A version whose inputs changed is refused with
-    exit code 100: give it a model name of its own.
+    REPOSITORY is a folder of MODEL/VERSION/artifact, as Triton, TF Serving and KServe have it. Artifacts that did not
+    change since the last build are not read again. The serial rises by one when anything changed, and the file is left
+    alone when nothing did. A version whose signature changed is refused with exit code 100, as trimtab.toml has it:
+    give it a model name of its own.
 
     \b
     Examples:
       trimtab bundle build models/ -o ads.json
-      trimtab bundle build models/ -o ads.json --gate none --json | jq .serial
+      trimtab bundle build models/ -o ads.json --category FEED --json | jq .serial
     """
-    from trimtab.bundles.build import Gate, build_bundle
+    from trimtab.bundles.build import Gate, derive_bundle
     from trimtab.bundles.bundle import read_bundle, write_bundle
+    from trimtab.bundles.index import index_path
+    from trimtab.bundles.indexing import check_index_path
     from trimtab.bundles.repository import ModelRepository
+    from trimtab.stability import Category
+    from trimtab.stability.configuration import read_configuration
 
+    if no_index and index is not None:
+        raise click.UsageError("--index and --no-index exclude each other.")
+    _check_folder(output)
+    if index is not None:
+        check_index_path(index)
     before = read_bundle(previous or output) if previous is not None or output.exists() else None
     with _progress() as progress:
-        built = build_bundle(
+        built = derive_bundle(
             ModelRepository(repository),
             name=name or (before.name if before is not None else output.name.partition(".")[0]),
             previous=before,
             gate=Gate(gate),
+            configuration=read_configuration(config) if config is not None else None,
+            category=Category(category.upper()) if category is not None else None,
+            index=None if no_index else index or index_path(output),
+            jobs=jobs,
             progress=progress,
         )
-    unchanged = built is before
-    in_place = unchanged and previous in (None, output)
+    in_place = not built.changed and previous in (None, output)
     if not in_place:
-        write_bundle(output, built)
+        write_bundle(output, built.bundle)
     if as_json:
-        _print_json({**_summary(built), "path": str(output), "unchanged": unchanged})
-        return
-    _print_table(built)
-    done = "nothing changed, left as it is" if in_place else "written"
-    click.echo(f"{output}: {done}: bundle {built.name!r}, serial {built.serial}, {built.digest}")
+        _print_json(built_as_dict(built, output))
+    else:
+        print_built(built, before, output, written=not in_place)
 
 
 @bundle.command()
@@ -98,9 +134,9 @@ def show(file: Path, as_json: bool) -> None:
 
     loaded = read_bundle(file)
     if as_json:
-        _print_json(_summary(loaded))
+        _print_json(bundle_as_dict(loaded))
         return
-    _print_table(loaded)
+    click.echo(bundle_table(loaded))
     click.echo(f"bundle {loaded.name!r}, serial {loaded.serial}, created {loaded.created}, {loaded.digest}")
 
 
@@ -170,69 +206,43 @@ def _print_lookup(found: Lookup) -> None:
         click.echo(f"  {printable(name)}")
 
 
-def _summary(loaded: Bundle) -> dict[str, object]:
-    """A bundle without its name tables: what fits on a screen."""
-    return {
-        "name": loaded.name,
-        "serial": loaded.serial,
-        "created": loaded.created,
-        "digest": loaded.digest,
-        "models": {
-            name: {
-                "attested_stable": model.attested_stable,
-                "versions": {
-                    version: {
-                        "digest": each.digest,
-                        "input_digest": each.input_digest,
-                        "format": each.format,
-                        "allowed": len(loaded.allowlists[each.allowlist]),
-                    }
-                    for version, each in model.versions.items()
-                },
-            }
-            for name, model in loaded.models.items()
-        },
-    }
-
-
-def _print_table(loaded: Bundle) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from trimtab.signature.render import printable, short
-
-    table = Table("model", "version", "format", "inputs allowed", "input digest", "attested stable", box=None)
-    for name, model in loaded.models.items():
-        for version, each in model.versions.items():
-            table.add_row(
-                Text(printable(name)),
-                version,
-                Text(printable(each.format)),
-                str(len(loaded.allowlists[each.allowlist])),
-                short(each.input_digest),
-                "yes" if model.attested_stable else "no",
-            )
-    Console(highlight=False).print(table)
-
-
 def _print_json(value: object) -> None:
     import msgspec
 
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
+def _check_folder(output: Path) -> None:
+    """Say so before reading 10,000 artifacts."""
+    from trimtab.errors import BundleError
+
+    if not output.parent.is_dir():
+        raise BundleError("cannot be written", where=str(output), expected="a folder that is there", got="none")
+
+
 @contextmanager
 def _progress() -> Iterator[Progress | None]:
-    """A line on standard error that says what is being read; nothing when that is not a terminal."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    """A bar on standard error with count and rate; nothing when that is not a terminal."""
+    if not sys.stderr.isatty():
         yield None
         return
-    with console.status("reading artifacts") as status:
-        yield lambda done, total, version: status.update(
-            Text(f"reading artifact {done + 1} of {total}: {version.model}:{version.version}")
-        )
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("reading artifacts"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None, rate="")
+        begun = time.monotonic()
+
+        def advance(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - begun, 1e-3)
+            bars.update(task, completed=done, total=total, rate=f"{rate:,.0f} per second")
+
+        yield advance
