@@ -47,7 +47,9 @@ def test_a_changed_version_is_refused(live: Path, tmp_path: Path, capsys: pytest
     new = save(tmp_path / "incoming" / "ctr" / "8" / "model.onnx", "age", "user")
     assert main(["check", str(new), "--against", str(live)]) == 100
     out = capsys.readouterr().out
-    assert out.startswith("ctr:\nerror INPUT_NO_DELETE\n")
+    assert out.startswith(f"ctr: {new} against {live}/ctr/7/model.onnx\nerror INPUT_NO_DELETE\n")
+    command = f"trimtab fork {tmp_path}/incoming ctr ctr_v2 --version 8 --move"
+    assert f"Or: Publish it under a new name: {command}\n" in out
     assert out.endswith("1 compared: refused\n")
 
 
@@ -100,4 +102,4 @@ def test_forms_of_other_tools(live: Path, tmp_path: Path, form: str, capsys: pyt
 
 def test_a_repository_needs_a_repository(live: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(live), "--against", str(live / "ctr" / "7" / "model.onnx")]) == 1
-    assert "a repository cannot be held against one artifact" in capsys.readouterr().err
+    assert "many versions cannot be held against one" in capsys.readouterr().err

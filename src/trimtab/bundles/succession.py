@@ -1,94 +1,127 @@
-"""Which version is to replace which: what the stability gate holds a new artifact or repository against."""
+"""Which version is to replace which: what the stability gate holds new versions against."""
 
 from __future__ import annotations
 
+import difflib
 import os
-from pathlib import Path
+from bisect import bisect_right
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trimtab.bundles.repository import ModelRepository
+from trimtab.bundles.references import artifact_at, parse_reference, version_at, versions_at
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from trimtab.bundles.repository import ArtifactVersion
+    from trimtab.bundles.versions import Version
 
 
 class Successor(Struct, frozen=True):
-    """A new artifact, and the one that it is to replace. old: None for the first of its model."""
+    """A new version, and the one that it is to replace or to follow. old: None for the first of its model."""
 
     model: str
-    new: Path
-    old: Path | None
+    new: Version
+    old: Version | None
 
 
-def successors(new: Path, against: Path, model: str = "") -> list[Successor]:
+class Succession(Struct, frozen=True):
+    """What is to be compared.
+
+    successors: by model and version. taken: the names that models have on either side. whole: whether all models of a
+    place are among them, and not one version that was named. notes: what a person should know of it.
+    """
+
+    successors: list[Successor]
+    taken: frozenset[str]
+    whole: bool
+    notes: tuple[str, ...] = ()
+
+
+def successors(new: str, against: str, model: str = "") -> Succession:
     """What is to be compared, model by model and version by version.
 
-    new: an artifact, or a repository of them. against: an artifact, or a repository; both may be the same repository,
-    whose versions are then held against the ones before them.
-    model: the name of a single artifact's model; by default the folder of its model in MODEL/VERSION/artifact.
-    Of a repository, versions that `against` has too are left out, and each other one follows the highest one below it.
+    new, against: references (`trimtab.bundles.references`) to one version, or to a repository, a bundle or a store;
+    both may be the same one, whose versions are then held against the ones before them.
+    model: the name of a single version's model, where its place does not tell it.
 
-    Raises BundleError where a repository is to replace one artifact, or a folder cannot be listed.
+    A version whose number is live already is held against the live one of that number; any other against the nearest
+    one below it, live or new, or else against the lowest live one.
+
+    Raises BundleError where many are to replace one, where the name of a single version's model is not known, and as
+    of `trimtab.bundles.references`.
     """
-    versions, live = _versions(new), _versions(against)
-    if not versions:
-        name = model or model_name(new)
-        return [Successor(name, new, _latest(live, name, new) if live else against)]
-    if not live:
+    of_new, of_live = parse_reference(new), parse_reference(against)
+    versions = None if of_new.entry else versions_at(of_new)
+    live = None if of_live.entry else versions_at(of_live)
+    if versions is None:
+        return _of_one(version_at(of_new) if of_new.entry else artifact_at(new), live, against, model)
+    if live is None:
         raise BundleError(
-            "a repository cannot be held against one artifact",
-            where=str(new),
-            expected="an artifact, or a repository to hold it against",
-            got=str(against),
-            hint="Name the new artifact: trimtab check REPOSITORY/MODEL/VERSION/FILE --against OLD",
+            "many versions cannot be held against one",
+            where=new,
+            expected="one version, or a repository, a bundle or a store to hold them against",
+            got=against,
+            hint=f"Name the new version: trimtab check {new}#MODEL:VERSION --against {against}",
         )
-    same = os.path.realpath(new) == os.path.realpath(against)
-    return list(_of_repositories(versions, [] if same else live))
+    same = os.path.lexists(new) and os.path.lexists(against) and os.path.samefile(new, against)
+    before = [] if same else live
+    notes = () if same or live else (f"nothing is live in {against} yet",)
+    taken = frozenset(each.model for each in (*versions, *live))
+    return Succession(list(_by_model(versions, before)), taken, whole=True, notes=notes)
 
 
-def _versions(path: Path) -> list[ArtifactVersion]:
-    """The versions that hold something in a repository; none where the path is an artifact."""
-    if not path.is_dir():
-        return []
-    found = ModelRepository(path).scan()
-    return found if any(each.candidates for each in found) else []
+def _of_one(new: Version, live: Sequence[Version] | None, against: str, model: str) -> Succession:
+    """One version, against one, or against those of its model."""
+    name = model or new.model
+    if live is None:
+        one = version_at(parse_reference(against))
+        return Succession([Successor(name, new, one)], frozenset({name, one.model}), whole=False)
+    taken = frozenset(each.model for each in live) | {name}
+    of_model = [each for each in live if each.model == name and not _is_of(new, each)]
+    if not of_model and not model and not new.number and name not in {each.model for each in live}:
+        near = difflib.get_close_matches(name, taken - {name}, n=1)
+        raise BundleError(
+            "it is not known which model this is a version of",
+            where=new.name,
+            expected="MODEL/VERSION/artifact, or the model's name",
+            got=name,
+            hint=f"Name it: --model {near[0] if near else next(iter(sorted(taken - {name})), 'MODEL')}",
+        )
+    notes = () if of_model else (_first(name, against, taken - {name}),)
+    old = _before(new.number, of_model, []) if new.number else (of_model[-1] if of_model else None)
+    return Succession([Successor(name, new, old)], taken, whole=False, notes=notes)
 
 
-def model_name(artifact: Path) -> str:
-    """The model's name in MODEL/VERSION/artifact, or MODEL/VERSION where a folder is the artifact; else the stem."""
-    parts = Path(os.path.abspath(artifact)).parts
-    for version, model in ((-2, -3), (-1, -2)):
-        if len(parts) > -model and parts[version].isdecimal():
-            return parts[model]
-    return artifact.stem
+def _first(model: str, against: str, others: Iterable[str]) -> str:
+    near = difflib.get_close_matches(model, list(others), n=1)
+    meant = f" Did you mean --model {near[0]}?" if near else ""
+    return f"no other version of {model} in {against}: nothing to hold this one against.{meant}"
 
 
-def _latest(live: list[ArtifactVersion], model: str, new: Path) -> Path | None:
-    """The highest live version of a model, other than the artifact that is to follow it."""
-    others = [each for each in live if each.model == model and not _is_of(new, each)]
-    return others[-1].path if others else None
+def _is_of(new: Version, live: Version) -> bool:
+    """Whether two versions are the same folder on the disk."""
+    if not new.folder or not live.folder:
+        return False
+    return os.path.realpath(new.folder) == os.path.realpath(live.folder)
 
 
-def _is_of(artifact: Path, version: ArtifactVersion) -> bool:
-    """Whether the artifact is the one of this version, or lies in it."""
-    folder = os.path.realpath(version.folder)
-    path = os.path.realpath(artifact)
-    return path == folder or path.startswith(folder + os.sep)
+def _by_model(versions: Sequence[Version], live: Sequence[Version]) -> Iterator[Successor]:
+    """Each new version with what it follows. Both are sorted by model and number."""
+    of_live = {model: list(group) for model, group in groupby(live, lambda it: it.model)}
+    for model, group in groupby(versions, lambda it: it.model):
+        before: list[Version] = []
+        for each in group:
+            yield Successor(model, each, _before(each.number, of_live.get(model, []), before))
+            before.append(each)
 
 
-def _of_repositories(versions: list[ArtifactVersion], live: list[ArtifactVersion]) -> Iterator[Successor]:
-    """Each version that is not live yet, after the highest one below it, live or new."""
-    known = {(each.model, each.version): each for each in (*versions, *live)}
-    new = {(each.model, each.version) for each in versions} - {(each.model, each.version) for each in live}
-    before: ArtifactVersion | None = None
-    for key in sorted(known):
-        each = known[key]
-        if key in new:
-            follows = before is not None and before.model == each.model
-            yield Successor(each.model, each.path, before.path if before is not None and follows else None)
-        before = each
+def _before(number: int, live: Sequence[Version], new: Sequence[Version]) -> Version | None:
+    """What a version follows: its live self, or the nearest one below it, or the lowest live one. Both are sorted."""
+    at = bisect_right(live, number, key=lambda it: it.number)
+    below = [*live[max(at - 1, 0) : at], *new[-1:]]
+    if below:
+        return max(below, key=lambda it: it.number)
+    return live[0] if live else None

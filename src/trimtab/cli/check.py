@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import datetime
-import json
+import os
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
-from trimtab.cli.diff import FORMS, as_text
-from trimtab.cli.exit_codes import EXIT_REFUSED
+from trimtab.cli.change_forms import FORMS
+from trimtab.cli.check_output import Outcome, as_printed
+from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_REFUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-    from trimtab.bundles.succession import Successor
-    from trimtab.signature.model import Signature
-    from trimtab.stability.change import Seen
-    from trimtab.stability.gate import Candidate, Verdict
+    from trimtab.stability import Category, Change
+    from trimtab.stability.configuration import Configuration
+    from trimtab.stability.waivers import Waiver
 
 
 @click.command()
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("new", metavar="NEW")
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
     required=True,
     metavar="OLD",
-    help="What NEW is held against: an artifact, a document, or a repository of models.",
+    help="What NEW is held against: a version, or a repository, a bundle or a store of them.",
 )
 @click.option("--model", default="", help="The model's name.  [default: of MODEL/VERSION/artifact]")
 @click.option(
@@ -39,116 +41,121 @@ if TYPE_CHECKING:
     type=click.Choice(["FREEZE", "SCHEMA", "FEED", "WIRE"], case_sensitive=False),
     help="Hold every model to this category, whatever the configuration says.",
 )
+@click.option(
+    "--write-waivers",
+    "waivers",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    help="Propose a waiver for each change that is refused: print them, or append them to a trimtab.toml.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes that read.  [default: one per processor when it pays]")
 @click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True, help="How to print.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; the same as --format json.")
 def check(
     *,
-    new: Path,
-    against: Path,
+    new: str,
+    against: str,
     model: str,
     config: Path | None,
     category: str | None,
+    waivers: str | None,
+    jobs: int | None,
     form: str,
     as_json: bool,
 ) -> int:
     """Refuse a new version of a model whose signature changed.
 
-    NEW is an artifact, which is held against OLD or against the latest version of its model in the repository OLD; or a
-    repository, each of whose new versions is held against the one before it. trimtab.toml says what each model is held
-    to; without one, nothing may change. Exit code 100 when a change is refused.
+    NEW is a version, which is held against OLD or against its model's version in OLD; or a repository or a bundle,
+    each of whose versions is held against the one that is live in OLD, or before it. A version is an artifact, its
+    folder models/ctr/8, models#ctr:8, or an entry ads.json#ctr:8 of a bundle; of a store, what is in production counts
+    (STORE@canary: at the canary). trimtab.toml says what each model is held to; without one, nothing may change. Exit
+    code 100 when a change is refused, 1 when something could not be read: everything else is still reported.
 
     \b
     Examples:
       trimtab check incoming/ctr/8/model.onnx --against models/
       trimtab check models/ --against models/ --format github
+      trimtab check ads.json --against deploy/store
+      trimtab check models/ --against deploy/store --write-waivers trimtab.toml
     """
+    form = "json" if as_json else form
+    if waivers == "-" and form != "text":
+        raise click.UsageError(f"--write-waivers prints, and so does --format {form}: name a file to append them to.")
+    from trimtab.bundles.checking import hold
     from trimtab.bundles.succession import successors
-    from trimtab.stability import Category
-    from trimtab.stability.configuration import find_configuration, read_configuration
-    from trimtab.stability.gate import gate
+    from trimtab.stability.gate import judged
+    from trimtab.stability.proposing import as_toml, proposed
 
-    configuration = read_configuration(config) if config is not None else find_configuration(new)
-    followed = successors(new, against, model)
-    held_to = Category(category.upper()) if category else None
-    verdict = gate(_candidates(followed), configuration, datetime.datetime.now(datetime.UTC).date(), held_to)
-    if as_json or form == "json":
-        click.echo(json.dumps(_as_dict(verdict, followed), ensure_ascii=False, indent=2))
-    elif form == "text":
-        click.echo(_text(verdict, followed))
-    else:
-        click.echo(_report(form, verdict, followed, config))
+    configuration, configured_by = _configuration(config, new)
+    succession = successors(new, against, model)
+    with _progress(len(succession.successors)) as advance:
+        held = hold(succession, _category(category, configuration), jobs=jobs, advance=advance)
+    held = [replace(each, changes=[configuration.weighed(change) for change in each.changes]) for each in held]
+    today = datetime.datetime.now(datetime.UTC).date()
+    models = None if succession.whole else {each.model for each in succession.successors}
+    verdict = judged([change for each in held for change in each.changes], configuration, today, models)
+    printed = as_printed(form, Outcome(held, verdict, succession.notes, configured_by))
+    if waivers is not None:
+        proposals = proposed(verdict.changes, today)
+        if waivers == "-":
+            click.echo(printed, err=True)
+            printed = as_toml(proposals).rstrip()
+        else:
+            _write(waivers, proposals)
+    if printed:
+        click.echo(printed)
+    if any(each.error is not None for each in held):
+        return EXIT_ERROR
     return EXIT_REFUSED if verdict.refused else 0
 
 
-def _candidates(followed: Sequence[Successor]) -> Iterator[Candidate]:
-    """Each pair with its signatures. In a repository a version is the new one first, and then the old: read once."""
-    from trimtab.artifacts import read_signature
-    from trimtab.signature.model import Signature
-    from trimtab.stability.gate import Candidate
+def _configuration(given: Path | None, new: str) -> tuple[Configuration, str]:
+    """The configuration, and the file that it is of; the defaults and the file's usual name where there is none."""
+    from trimtab.bundles.references import parse_reference
+    from trimtab.stability.configuration import FILE_NAME, Configuration, configuration_file, read_configuration
 
-    read: dict[Path, Signature] = {}
-    for each in followed:
-        if each.old is None:
-            continue
-        old = read.get(each.old) or read_signature(each.old)
-        new = _read(each.new)
-        if isinstance(new, Signature):
-            read[each.new] = new
-        yield Candidate(each.model, old, new)
+    place = parse_reference(new).place
+    found = os.fspath(given) if given is not None else configuration_file("." if "://" in place else place)
+    return (read_configuration(found), found) if found else (Configuration(), FILE_NAME)
 
 
-def _read(artifact: Path) -> Signature | Seen:
-    """The signature, or what is wrong with it."""
-    from trimtab.artifacts import read_signature
-    from trimtab.errors import ContradictionError, RefusedArtifactError
-    from trimtab.stability.gate import contradicted, without_signature
+def _category(given: str | None, configuration: Configuration) -> Callable[[str], Category]:
+    from trimtab.stability import Category
 
-    try:
-        return read_signature(artifact)
-    except ContradictionError as error:
-        return contradicted(error.got, error.expected)
-    except RefusedArtifactError as error:
-        return without_signature(error.problem)
+    if given is None:
+        return configuration.category_of
+    held_to = Category(given.upper())
+    return lambda _: held_to
 
 
-def _as_dict(verdict: Verdict, followed: Sequence[Successor]) -> dict[str, object]:
-    return {
-        "refused": verdict.refused,
-        "compared": [
-            {"model": each.model, "new": str(each.new), "old": None if each.old is None else str(each.old)}
-            for each in followed
-        ],
-        "changes": [each.as_dict() for each in verdict.changes],
-        "waived": [{**each.change.as_dict(), "waiver": str(each.waiver)} for each in verdict.waived],
-        "waivers": [each.as_dict() for each in verdict.problems],
-    }
+def _write(path: str, proposals: Mapping[Waiver, Change]) -> None:
+    """Append proposals to a configuration, in one step; a new file where there is none."""
+    from trimtab.bundles.atomic import write_atomically
+    from trimtab.stability.configuration import configuration_text
+    from trimtab.stability.proposing import appended
+
+    if proposals:
+        text = configuration_text(path) if os.path.lexists(path) else ""
+        write_atomically(Path(path), appended(text, proposals, path).encode())
+    what = f"{len(proposals)} waiver{'' if len(proposals) == 1 else 's'} proposed in {path}"
+    advice = ": give each a reason and an owner, or remove it; until then the file is refused" if proposals else ""
+    click.echo(f"{what}{advice}", err=True)
 
 
-def _text(verdict: Verdict, followed: Sequence[Successor]) -> str:
-    """The verdict for a person, model by model."""
-    from trimtab.signature.render import printable
-
-    parts = []
-    for model in dict.fromkeys(each.model for each in verdict.changes):
-        parts.append(f"{printable(model)}:")
-        parts.append(as_text([each for each in verdict.changes if each.model == model]))
-    parts += [f"{each.level} {each.rule}: {printable(each.sentence)}" for each in verdict.problems]
-    parts += [f"waived: {printable(each.change.where)}: {printable(str(each.waiver))}" for each in verdict.waived]
-    first = sum(each.old is None for each in followed)
-    summary = f"{len(followed) - first} compared" + (f", {first} without a version before" if first else "")
-    parts.append(f"{summary}: {'refused' if verdict.refused else 'nothing is refused'}")
-    return "\n".join(parts)
+_WORTH_PROGRESS = 50
 
 
-def _report(form: str, verdict: Verdict, followed: Sequence[Successor], config: Path | None) -> str:
-    from trimtab.findings.reports import REPORTS, Checked
-    from trimtab.stability import RULES
-    from trimtab.stability.configuration import FILE_NAME
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error while the block runs, where that is a terminal; it gives what moves the bar by one."""
+    if total < _WORTH_PROGRESS or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    checked = [
-        Checked(str(each.new), [change for change in verdict.changes if change.model == each.model])
-        for each in {each.model: each for each in followed}.values()
-    ]
-    if verdict.problems:
-        checked.append(Checked(str(config or FILE_NAME), verdict.problems))
-    return REPORTS[form](checked, RULES)
+    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("comparing", total=total)
+        yield lambda: progress.advance(task)

@@ -85,35 +85,51 @@ class _File(Struct, frozen=True):
 
 
 def read_configuration(path: str | os.PathLike[str]) -> Configuration:
-    """Read a `trimtab.toml`. ConfigurationError for what cannot be read, is no such file, or names an unknown rule."""
+    """Read a `trimtab.toml`.
+
+    ConfigurationError for what cannot be read, is no such file, names an unknown rule, or waives without saying why and
+    who answers for it.
+    """
     name = os.fspath(path)
     try:
-        with open(name, "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as failure:
-        raise ConfigurationError(where=name, expected="a readable file", got=failure.strerror or "") from None
-    if len(data) > _MAX_BYTES:
-        raise ConfigurationError(where=name, expected=f"at most {_MAX_BYTES} bytes", got="more")
-    try:
-        read = msgspec.convert(tomllib.loads(data.decode()), _File, strict=True).stability
-    except (ValueError, RecursionError) as failure:  # of tomllib, UTF-8 and msgspec alike
+        read = msgspec.convert(tomllib.loads(configuration_text(name)), _File, strict=True).stability
+    except (ValueError, RecursionError) as failure:  # of tomllib and msgspec alike
         raise ConfigurationError(str(failure), where=name, hint="docs/stability.md shows every key.") from None
     _check_rules(read, name)
     _check_waivers(read, name)
     return read
 
 
+def configuration_text(path: str) -> str:
+    """The text of a `trimtab.toml`. ConfigurationError for what cannot be read, is too large or no text."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as failure:
+        raise ConfigurationError(where=path, expected="a readable file", got=failure.strerror or "") from None
+    if len(data) > _MAX_BYTES:
+        raise ConfigurationError(where=path, expected=f"at most {_MAX_BYTES} bytes", got="more")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as failure:
+        raise ConfigurationError(where=path, expected="text in UTF-8", got=f"byte {failure.start} is none") from None
+
+
 def find_configuration(start: str | os.PathLike[str]) -> Configuration:
     """The `trimtab.toml` of a folder or the nearest one above it; the defaults where there is none."""
+    path = configuration_file(start)
+    return read_configuration(path) if path else Configuration()
+
+
+def configuration_file(start: str | os.PathLike[str]) -> str:
+    """The path of the `trimtab.toml` in a folder or the nearest one above it; empty where there is none."""
     folder = os.path.abspath(start)
-    while True:
-        path = os.path.join(folder, FILE_NAME)
-        if os.path.isfile(path):
-            return read_configuration(path)
+    while not os.path.isfile(path := os.path.join(folder, FILE_NAME)):
         above = os.path.dirname(folder)
         if above == folder:
-            return Configuration()
+            return ""
         folder = above
+    return os.path.relpath(path) if os.path.commonpath((path, os.getcwd())) == os.getcwd() else path
 
 
 def _check_rules(configuration: Configuration, name: str) -> None:

@@ -79,13 +79,17 @@ def weighed_changes(
     candidate: Candidate, configuration: Configuration, category: Category | None = None
 ) -> list[Change]:
     """The changes of one candidate, at the levels that the configuration gives its model; waivers are not asked."""
+    found = changes_of(candidate, category or configuration.category_of(candidate.model))
+    return [configuration.weighed(change) for change in found]
+
+
+def changes_of(candidate: Candidate, category: Category) -> list[Change]:
+    """The changes of one candidate that the category counts. What is wrong with its signature always counts."""
     if isinstance(candidate.new, Seen):
         found = [change_of(candidate.new)]
-    elif candidate.old is None:
-        return []
     else:
-        found = diff(candidate.old, candidate.new, category or configuration.category_of(candidate.model))
-    return [configuration.weighed(replace(change, model=candidate.model, fork=candidate.fork)) for change in found]
+        found = diff(candidate.old, candidate.new, category) if candidate.old is not None else []
+    return [replace(change, model=candidate.model, fork=candidate.fork) for change in found]
 
 
 def judged(
