@@ -23,6 +23,9 @@ COMMANDS = {
     "rules": LazyCommand("trimtab.cli.rules:rules", "List the rules between versions of a model, or explain one."),
     "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
     "store": LazyCommand("trimtab.cli.store:store", "Keep bundles, and the history of what is in force where."),
+    "canary": LazyCommand(
+        "trimtab.cli.canary:canary", "Compare a canary with the baseline beside it, and say whether it is worse."
+    ),
     "serve": LazyCommand("trimtab.cli.serve:serve", "Run a leaf (scores models) or a root (fetches, trims, fans out)."),
 }
 
