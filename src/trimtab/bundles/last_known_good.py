@@ -66,7 +66,21 @@ def restore(folder: Path, name: str, tier: Tier, stage: Stage) -> Held | None:
     return Held(entry=entry, pointer=pointer, bundles=bundles)
 
 
+def folder_of(state: Path, name: str, stage: Stage) -> Path:
+    """Where in a state folder a followed bundle is kept."""
+    return state / f"{name}{_suffix(stage)}"
+
+
+def kept_names(state: Path, stage: Stage) -> list[str]:
+    """The names of the bundles that are kept in a state folder, sorted."""
+    return sorted(path.parent.name.removesuffix(_suffix(stage)) for path in state.glob(f"*{_suffix(stage)}/{_ENTRY}"))
+
+
 _ENTRY = "entry.json"
+
+
+def _suffix(stage: Stage) -> str:
+    return f".{stage}.followed"
 
 
 def _file_name(digest: str) -> str:

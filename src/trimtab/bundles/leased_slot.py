@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from trimtab.bundles.following import Follower, Held
-from trimtab.bundles.last_known_good import keep, restore
+from trimtab.bundles.last_known_good import folder_of, keep, restore
 from trimtab.bundles.status import BundleState, BundleStatus, FollowStatus
 from trimtab.bundles.store.pointers import Tier
 from trimtab.errors import StoreError, TrimtabError
@@ -49,7 +49,7 @@ class LeasedSlot:
         self.leased_until = -math.inf
         """Until when, by the clock, the map answers for requests that name no exact version."""
         self._follower = Follower(follow, Tier.ROOT)
-        self._folder = None if state is None else state / f"{follow.name}.{follow.stage}.followed"
+        self._folder = None if state is None else folder_of(state, follow.name, follow.stage)
         self._instance = instance
         self._in_flight_s = in_flight_s
         self._clock = clock

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab.cli.exit_codes import EXIT_ERROR
+from trimtab.cli.follow_option import follow_options, names_in, to_follow
 
 if TYPE_CHECKING:
     from trimtab.serving.leaf.server import LeafServer, LeafSettings
@@ -25,6 +26,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--repository", required=True, type=click.Path(path_type=Path, file_okay=False), help="MODEL/VERSION/artifact."
 )
 @click.option("--bundle", "bundles", multiple=True, type=_FILE, help="Load only what this bundle states. Repeatable.")
+@follow_options
+@click.option("--name", default="", help="The bundle to follow.  [default: the only one in the store]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--grpc-port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
 @click.option("--http-port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
@@ -38,7 +41,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     default=1.0,
     show_default=True,
     type=click.FloatRange(0.01),
-    help="Seconds between looks at the repository.",
+    help="Seconds between looks at the repository and the store.",
 )
 @click.option(
     "--max-message-bytes",
@@ -57,10 +60,17 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--port-file", type=_FILE, help="Write the line of --json here when ready, in one step.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when ready: addresses, models, refusals.")
+@click.pass_context
 def leaf(
+    context: click.Context,
     *,
     repository: Path,
     bundles: tuple[Path, ...],
+    place: str | None,
+    stage: str | None,
+    public_keys: tuple[Path, ...],
+    instance: str,
+    name: str,
     host: str,
     grpc_port: int,
     http_port: int,
@@ -78,23 +88,32 @@ def leaf(
 ) -> None:
     """Serve every model and version of a repository.
 
-    Speaks the Open Inference Protocol over gRPC and REST; metrics are at /metrics. New versions are loaded while it
-    runs. Loading a model runs its framework's loader: point a leaf only at a repository that you trust.
+    Or, with --stage, exactly those that the leaves' pointer in a store says. Speaks the Open Inference Protocol over
+    gRPC and REST; metrics are at /metrics. New versions are loaded while it runs. Loading a model runs its framework's
+    loader: point a leaf only at a repository that you trust.
 
     \b
     Examples:
       trimtab serve leaf --repository models/
       trimtab serve leaf --repository models/ --bundle ranking.bundle.json --engine-threads 4
+      trimtab serve leaf --repository models/ --store deploy/ --stage canary
     """
     from trimtab.serving.allocator import keep_large_blocks
     from trimtab.serving.leaf.server import LeafSettings
     from trimtab.serving.tls import ServerTls
 
+    if bundles and stage is not None:
+        raise click.UsageError("a leaf is told by --bundle or by --store and --stage, not by both", context)
+    if stage is not None and place is not None and not name:
+        name = _only(names_in(place, stage), place)
+    follow = to_follow(context, (name,) if name else (), place, stage, public_keys)
     keep_large_blocks()
     defaults = {} if engine_threads is None else {"engine_threads": engine_threads}
     settings = LeafSettings(
         repository=repository,
         bundles=bundles,
+        follow=follow[0] if follow else None,
+        instance=instance,
         host=host,
         grpc_port=grpc_port,
         http_port=http_port,
@@ -108,6 +127,16 @@ def leaf(
     )
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(_serve(settings, port_file, as_json=as_json))
+
+
+def _only(names: list[str], place: str) -> str:
+    from trimtab.errors import StoreError
+
+    if len(names) > 1:
+        raise StoreError(
+            where=place, expected="one bundle to serve", got=", ".join(names), hint="Choose one: --name NAME"
+        )
+    return names[0]
 
 
 async def _serve(settings: LeafSettings, port_file: Path | None, *, as_json: bool) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.follow_option import follow_options, names_in, to_follow
+
 if TYPE_CHECKING:
     from trimtab.serving.root.server import RootServer, RootSettings
 
@@ -24,6 +26,8 @@ _SECONDS = click.FloatRange(0)
 @click.command()
 @click.option("--leaf", "leaves", multiple=True, required=True, metavar="[MODEL=]HOST:PORT", help="A leaf; repeatable.")
 @click.option("--bundle", "bundles", multiple=True, metavar="[NAME=]FILE", help="A bundle to trim by; repeatable.")
+@follow_options
+@click.option("--name", "names", multiple=True, help="A bundle to follow; repeatable.  [default: all in the store]")
 @click.option("--features", required=True, metavar="SCHEME:REST", help="The feature source, for example sqlite:PATH.")
 @click.option("--state", type=_PATH, help="Folder that keeps last-known-good bundles over restarts.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -54,7 +58,7 @@ _SECONDS = click.FloatRange(0)
     default=1.0,
     show_default=True,
     type=click.FloatRange(0.01),
-    help="Seconds between looks at the bundle files.",
+    help="Seconds between looks at the bundle files and the store.",
 )
 @click.option(
     "--max-in-flight",
@@ -86,10 +90,17 @@ _SECONDS = click.FloatRange(0)
 @click.option("--leaf-tls-key", type=_PATH, help="PEM key of that certificate.")
 @click.option("--port-file", type=_PATH, help="Write the addresses there when ready, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one line of JSON when ready.")
+@click.pass_context
 def root(
+    context: click.Context,
     *,
     leaves: tuple[str, ...],
     bundles: tuple[str, ...],
+    place: str | None,
+    stage: str | None,
+    public_keys: tuple[Path, ...],
+    instance: str,
+    names: tuple[str, ...],
     features: str,
     state: Path | None,
     host: str,
@@ -120,12 +131,15 @@ def root(
 ) -> None:
     """Answer score requests: fetch, trim, fan out, gather.
 
-    Only the features that some model of a request uses are fetched, and each model is sent only its own. Listens on
-    loopback unless told otherwise; SIGTERM lets requests in flight finish.
+    Only the features that some model of a request uses are fetched, and each model is sent only its own. What they are
+    is read from bundle files, or from a store that it follows. Listens on loopback unless told otherwise; SIGTERM lets
+    requests in flight finish.
 
     \b
     Examples:
       trimtab serve root --leaf 127.0.0.1:8001 --bundle ranking.bundle.json --features sqlite:features.db
+      trimtab serve root --leaf 127.0.0.1:8001 --store deploy/ --stage production --state state/ \\
+        --features sqlite:features.db
       curl -s 127.0.0.1:9000/v1/score -d '{"models": ["ctr"], "candidates": ["p1", "p2"], "entities": {"user": "u1"}}'
     """
     try:
@@ -138,11 +152,16 @@ def root(
     from trimtab.serving.root.leaves import LeafAddress
     from trimtab.serving.tls import ClientTls, ServerTls
 
+    if stage is not None and place is not None and not names:
+        names = tuple(names_in(place, stage, state))
+    follow = to_follow(context, names, place, stage, public_keys)
     _log_to_stderr()
     secure = leaf_tls or leaf_tls_ca or leaf_tls_cert
     settings = RootSettings(
         leaves=tuple(map(LeafAddress.parse, leaves)),
         bundles=_named(bundles),
+        follow=follow,
+        instance=instance,
         features=features,
         state=state,
         host=host,

@@ -8,7 +8,7 @@ family of names is rendered here.
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trimtab.errors import missing_extra
 
@@ -76,6 +76,17 @@ class VersionMetrics:
             self.refused[reason] = self.refused.get(reason, 0) + 1
 
 
+class FollowedStore(Protocol):
+    """What is shown of how a leaf follows a store."""
+
+    missing: tuple[str, ...]
+
+    @property
+    def entry(self) -> int:
+        """The number of the last entry that is followed in full."""
+        ...
+
+
 class LeafMetrics:
     """Everything that one leaf counts, in a registry of its own: two leaves in a process do not mix."""
 
@@ -111,6 +122,21 @@ class LeafMetrics:
         """How many versions the repository holds, by whether they are served."""
         self._loaded.set(loaded)
         self._not_loaded.set(refused)
+
+    def follows(self, store: FollowedStore) -> None:
+        """Show how far the leaf has followed its store, read when scraped."""
+        from prometheus_client import Gauge
+
+        entry = Gauge(
+            "trimtab_leaf_store_entry", "Last entry of the store's history followed in full", registry=self.registry
+        )
+        missing = Gauge(
+            "trimtab_leaf_store_missing",
+            "Versions that the store wants served and that are not",
+            registry=self.registry,
+        )
+        entry.set_function(lambda: store.entry)
+        missing.set_function(lambda: len(store.missing))
 
     def render(self) -> bytes:
         """The text exposition format 0.0.4. Takes milliseconds with many models: call it off the event loop."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from trimtab.bundles.status import FollowStatus
+
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _MOST_STRANGERS = 512
 """Models outside the map with counters of their own; their names come from requests, so the rest are `other`."""
@@ -44,7 +46,7 @@ class RootMetrics:
 
     cache_counts: gives (hits, misses), read when scraped. map_state: gives serial and time of creation (seconds since
     1970) by bundle, read when scraped; the age is worked out then. known: whether the map has a model, which then
-    always has counters of its own.
+    always has counters of its own. followed: gives how each bundle stands that follows a store, read when scraped.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class RootMetrics:
         cache_counts: Callable[[], tuple[int, int]],
         map_state: Callable[[], Mapping[str, tuple[int, float]]],
         known: Callable[[str], bool] = lambda _: False,
+        followed: Callable[[], Mapping[str, FollowStatus]] = dict,
     ) -> None:
         self.registry = CollectorRegistry()
         self._sent = Counter(
@@ -99,8 +102,19 @@ class RootMetrics:
         self._serial = Gauge("trimmer_map_serial", "Serial of the bundle in force.", ["bundle"], registry=self.registry)
         self._age = Gauge("trimmer_map_age_seconds", "Age of the bundle in force.", ["bundle"], registry=self.registry)
         self.registry.register(_CacheCounts(cache_counts))
+        self._entry = Gauge(
+            "trimmer_store_entry", "Last entry of the store's history followed.", ["bundle"], registry=self.registry
+        )
+        self._lease = Gauge(
+            "trimmer_store_lease_seconds",
+            "For how long requests without an exact version are still trimmed.",
+            ["bundle"],
+            registry=self.registry,
+        )
         self._map_state = map_state
+        self._followed = followed
         self._known = known
+        self._bundles: frozenset[str] = frozenset()
         self._names: set[str] = set()
         self._strangers = 0
         self.outcome = lru_cache(64)(self._outcomes.labels)
@@ -125,9 +139,17 @@ class RootMetrics:
 
     def render(self) -> bytes:
         """The exposition text. Takes milliseconds with many models: call it from a thread."""
-        for bundle, (serial, since) in self._map_state().items():
+        map_state = self._map_state()
+        for bundle in self._bundles - map_state.keys():  # a pending one, when it no longer is
+            self._serial.remove(bundle)
+            self._age.remove(bundle)
+        self._bundles = frozenset(map_state)
+        for bundle, (serial, since) in map_state.items():
             self._serial.labels(bundle).set(serial)
             self._age.labels(bundle).set(max(0.0, time.time() - since))
+        for bundle, following in self._followed().items():
+            self._entry.labels(bundle).set(following.entry)
+            self._lease.labels(bundle).set(following.lease_s)
         return generate_latest(self.registry)
 
     def _label(self, model: str) -> str:

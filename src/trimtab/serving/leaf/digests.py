@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from trimtab.bundles.loader import BundleLoader
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trimtab.signature.model import Signature
 
 log = logging.getLogger(__name__)
+
+
+class Digests(Protocol):
+    """What a leaf is told to serve. For one thread; in this order in each round."""
+
+    @property
+    def state(self) -> tuple[str | None, ...]:
+        """Changes when what a version must be may have changed."""
+        ...
+
+    def refresh(self) -> None:
+        """Look again at what the leaf is told by."""
+        ...
+
+    def wants(self, model: str, version: int) -> bool:
+        """Whether a version of the repository is to be served; one that is not is unloaded."""
+        ...
+
+    def check(self, model: str, version: int, signature: Signature) -> None:
+        """BundleError unless a version has the signature that it must have."""
+        ...
+
+    def settle(self, served: Mapping[tuple[str, int], str]) -> bool:
+        """Told what is served, by its digests: whether versions are wanted no more that were until now."""
+        ...
+
+    def confirm(self) -> None:
+        """Told that what is served is what is wanted, as far as it could be loaded."""
+        ...
+
+    def close(self) -> None:
+        """Told that nothing is served any more."""
+        ...
 
 
 class BundleDigests:
@@ -43,6 +76,10 @@ class BundleDigests:
             for error in filter(None, errors):
                 log.warning("the bundle that was good before stays in force: %s", error)
 
+    def wants(self, model: str, version: int) -> bool:  # noqa: ARG002  # of the protocol
+        """Everything that the repository holds: what the bundles do not state is refused with a reason."""
+        return True
+
     def check(self, model: str, version: int, signature: Signature) -> None:
         """BundleError unless the bundles state exactly this signature for this version. Without bundles, all pass."""
         if not self._paths:
@@ -55,9 +92,24 @@ class BundleDigests:
                 hint="Build the bundle again, so that roots know it too: trimtab bundle build",
             )
         if signature.digest != stated:
-            raise BundleError(
-                f"the artifact of {model}:{version} is not the one that the bundle was built from",
-                expected=f"a signature with the digest {stated}",
-                got=signature.digest,
-                hint="Was it replaced after the build? A changed artifact is a new version: give it the next number.",
-            )
+            raise contradiction(model, version, stated, signature.digest)
+
+    def settle(self, served: Mapping[tuple[str, int], str]) -> bool:  # noqa: ARG002  # of the protocol
+        """A bundle file never unloads what is served."""
+        return False
+
+    def confirm(self) -> None:
+        """Nobody is told."""
+
+    def close(self) -> None:
+        """Nobody is told."""
+
+
+def contradiction(model: str, version: int, stated: str, found: str) -> BundleError:
+    """The error for an artifact whose signature has another digest than the bundle states."""
+    return BundleError(
+        f"the artifact of {model}:{version} is not the one that the bundle was built from",
+        expected=f"a signature with the digest {stated}",
+        got=found,
+        hint="Was it replaced after the build? A changed artifact is a new version: give it the next number.",
+    )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trimtab.bundles.identity import FileIdentity
     from trimtab.bundles.repository import ArtifactVersion
     from trimtab.observing.leaf_metrics import LeafMetrics
-    from trimtab.serving.leaf.digests import BundleDigests
+    from trimtab.serving.leaf.digests import Digests
     from trimtab.signature.model import Signature
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class ModelLoader:
     """Keeps `table` in step with a repository. `refresh` is for one thread; `table` may be read from any."""
 
-    def __init__(self, repository: Path, digests: BundleDigests, metrics: LeafMetrics, *, threads: int) -> None:
+    def __init__(self, repository: Path, digests: Digests, metrics: LeafMetrics, *, threads: int) -> None:
         self.table = ModelTable()
         self._repository = ModelRepository(repository)
         self._digests = digests
@@ -51,8 +51,11 @@ class ModelLoader:
         Raises BundleError when the repository itself cannot be listed; what is loaded then stays.
         """
         self._digests.refresh()
-        found = {(it.model, it.version): it for it in self._repository.scan()}
-        changed = self._forget_all_but(found.keys())
+        found = {
+            (it.model, it.version): it for it in self._repository.scan() if self._digests.wants(it.model, it.version)
+        }
+        if changed := self._forget_all_but(found.keys()):
+            self._put_in_force()  # now, and not when all that is new is loaded
         for key, artifact in found.items():
             served = self._served.get(key)
             attempt = (artifact.identity, self._digests.state)
@@ -61,10 +64,16 @@ class ModelLoader:
             self._tried[key] = attempt
             self._try(key, artifact)
             changed = True
+        if self._digests.settle({key: model.signature.digest for key, model in self._served.items()}):
+            changed |= self._forget_all_but([key for key in found if self._digests.wants(*key)])
         if changed:
-            self.table = ModelTable(self._served.values(), self._refused.values())
-            self._metrics.set_versions(loaded=len(self._served), refused=len(self._refused))
+            self._put_in_force()
+        self._digests.confirm()
         return changed
+
+    def _put_in_force(self) -> None:
+        self.table = ModelTable(self._served.values(), self._refused.values())
+        self._metrics.set_versions(loaded=len(self._served), refused=len(self._refused))
 
     def _try(self, key: _Key, artifact: ArtifactVersion) -> None:
         try:
@@ -118,7 +127,7 @@ class ModelLoader:
             del self._tried[key]
             self._refused.pop(key, None)
             if self._served.pop(key, None):
-                log.info("unloaded %s:%d, which left the repository", *key)
+                log.info("unloaded %s:%d, which is to be served no more", *key)
         return bool(gone)
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from trimtab.bundles.following import Follower
+from trimtab.bundles.store.pointers import Tier
 from trimtab.errors import TrimtabError, missing_extra
 from trimtab.observing.leaf_metrics import LeafMetrics
 from trimtab.serving.leaf.admission import Admission
 from trimtab.serving.leaf.digests import BundleDigests
+from trimtab.serving.leaf.following import StoreDigests
 from trimtab.serving.leaf.loader import ModelLoader
 from trimtab.serving.leaf.scoring import Scorer
 from trimtab.serving.shutdown import LAST_ANSWERS_S, SAY_SO_S
@@ -21,6 +26,8 @@ from trimtab.serving.shutdown import LAST_ANSWERS_S, SAY_SO_S
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trimtab.bundles.following import Follow
+    from trimtab.serving.leaf.digests import Digests
     from trimtab.serving.tls import ServerTls
 
 log = logging.getLogger(__name__)
@@ -31,6 +38,8 @@ class LeafSettings(Struct, frozen=True, kw_only=True):
 
     repository: the folder MODEL/VERSION/artifact; its models are run, so it must be trusted.
     bundles: when given, only artifacts with the digests that they state are loaded.
+    follow: instead of bundles, the leaf's pointer in a store: exactly the versions that it states are served.
+    instance: the name to acknowledge them under, unlike every other leaf's; by default made of host and gRPC address.
     grpc_port, http_port: 0 lets the system choose. host: loopback unless told otherwise.
     engine_threads: requests scored at once. intra_op_threads: threads inside one run of a model. queue: requests that
       may wait for an engine thread; the next one is shed.
@@ -40,6 +49,8 @@ class LeafSettings(Struct, frozen=True, kw_only=True):
 
     repository: Path
     bundles: tuple[Path, ...] = ()
+    follow: Follow | None = None
+    instance: str = ""
     host: str = "127.0.0.1"
     grpc_port: int = 8001
     http_port: int = 8000
@@ -56,16 +67,17 @@ class LeafServer:
     """A leaf: `start`, then `stop`, both on the same running event loop."""
 
     def __init__(self, settings: LeafSettings) -> None:
-        """Read the bundles. BundleError when one cannot be read."""
+        """Read the bundles. BundleError when one cannot be read, StoreError for a place that cannot be a store."""
         self.settings = settings
         self.metrics = LeafMetrics()
         self._admission = Admission(threads=settings.engine_threads, queue=settings.queue)
-        self._loader = ModelLoader(
-            settings.repository,
-            BundleDigests(settings.bundles),
-            self.metrics,
-            threads=settings.intra_op_threads,
-        )
+        self._digests: Digests
+        if settings.follow is None:
+            self._digests = BundleDigests(settings.bundles)
+        else:
+            self._digests = StoreDigests(Follower(settings.follow, Tier.LEAF))
+            self.metrics.follows(self._digests)
+        self._loader = ModelLoader(settings.repository, self._digests, self.metrics, threads=settings.intra_op_threads)
         self._scorer = Scorer(lambda: self._loader.table, self._admission, self.metrics)
         self.metrics.in_flight.set_function(lambda: self._admission.in_flight)
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="loader")
@@ -81,6 +93,8 @@ class LeafServer:
         """Bind the ports, load the repository and become ready. TrimtabError for ports or a repository out of reach."""
         self._grpc = self._bind_grpc()
         await self._grpc.start()
+        if isinstance(self._digests, StoreDigests):
+            self._digests.instance = self.settings.instance or self._own_name()
         try:
             await self._start_http()
             await self._refresh()
@@ -102,6 +116,9 @@ class LeafServer:
         # The faces stay open for a moment and while the work in flight ends: who calls meanwhile is told in words.
         await asyncio.sleep(min(SAY_SO_S, grace))
         drained = await self._admission.drained(grace)
+        with contextlib.suppress(TimeoutError):  # before the port is free: who takes it next may take the name with it
+            withdrawn = asyncio.get_running_loop().run_in_executor(self._loading, self._digests.close)
+            await asyncio.wait_for(withdrawn, _WITHDRAW_S)
         await self._grpc.stop(LAST_ANSWERS_S)
         if not drained:
             log.warning("%d requests were still in flight after %g s", self._admission.in_flight, grace)
@@ -122,6 +139,10 @@ class LeafServer:
             "models": {name: [*versions] for name, versions in table.by_name.items()},
             "refused": [{"model": it.model, "version": str(it.version), "reason": it.reason} for it in table.refused],
         }
+
+    def _own_name(self) -> str:
+        """A name that no other leaf has, and that this one has again when it starts again at its address."""
+        return re.sub(r"[^A-Za-z0-9.]+", "-", f"{os.uname().nodename}-{self.grpc_address}").strip("-.") or "leaf"
 
     def _bind_grpc(self) -> Any:
         try:
@@ -189,6 +210,9 @@ class LeafServer:
 
     async def _refresh(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._loading, self._loader.refresh)
+
+
+_WITHDRAW_S = 5.0
 
 
 def _unbindable(what: str, address: str, flag: str) -> TrimtabError:

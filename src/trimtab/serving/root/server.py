@@ -35,16 +35,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trimtab.bundles.following import Follow
+    from trimtab.bundles.status import FollowStatus
     from trimtab.serving.tls import ClientTls, ServerTls
 
 _log = logging.getLogger(__name__)
 _FETCHING_THREADS = 8
+_LOOK_ENDS_S = 5.0
+"""How long a stop waits for a look at a store."""
 
 
 class RootSettings(Struct, frozen=True, kw_only=True):
     """Everything that a root can be told. Sizes in bytes, times in seconds; port 0 takes a free one.
 
-    leaves: where the leaves are. bundles: files by bundle name. features: `sqlite:PATH` or a plug-in's scheme.
+    leaves: where the leaves are. bundles: files by bundle name. follow: bundles in stores, acknowledged as `instance`,
+    which is made and kept in `state` by default. features: `sqlite:PATH` or a plug-in's scheme.
     state: folder for last-known-good bundles. trim: False sends everything, for comparison. compression: none or lz4
     of what goes to the leaves. max_in_flight: score requests answered at once; more are refused.
     grace_s: how long a stop waits for requests in flight. shadow_rate: share of requests that are sent untrimmed as
@@ -54,6 +59,8 @@ class RootSettings(Struct, frozen=True, kw_only=True):
     leaves: tuple[LeafAddress, ...]
     features: str
     bundles: dict[str, Path] = {}
+    follow: tuple[Follow, ...] = ()
+    instance: str = ""
     state: Path | None = None
     host: str = "127.0.0.1"
     grpc_port: int = 9001
@@ -101,20 +108,28 @@ class RootServer:
             settings.cache_bytes,
         )
         check_views(self.cache)
-        self.loader = BundleLoader(settings.bundles, settings.state)
+        self.loader = BundleLoader(
+            settings.bundles,
+            settings.state,
+            follow=settings.follow,
+            instance=settings.instance,
+            in_flight_s=settings.deadline_s,
+        )
         self._report_bundles()
         self.watcher = BundleWatcher(self.loader, settings.poll_interval_s, lambda _: self._report_bundles())
         self.metrics = RootMetrics(
             lambda: (self.cache.hits, self.cache.misses),
             self._map_state,
             lambda model: model in self.loader.current.models,
+            self._followed,
         )
         self._admission = Admission(settings.max_in_flight, self.metrics)
         self._executor = ThreadPoolExecutor(_FETCHING_THREADS, "trimtab-features")
         self._exits = AsyncExitStack()  # closed from the last to the first: faces, leaves, watcher, features
         self._exits.callback(self.cache.close)
         self._exits.callback(self._executor.shutdown, wait=False, cancel_futures=True)
-        self._exits.push_async_callback(asyncio.to_thread, self.watcher.stop)
+        self._exits.push_async_callback(asyncio.to_thread, self.loader.close)
+        self._exits.push_async_callback(asyncio.to_thread, self.watcher.stop, _LOOK_ENDS_S)
 
     async def start(self) -> None:
         """Connect, listen, and answer. Raises TrimtabError when an address cannot be bound; nothing is left behind."""
@@ -208,6 +223,9 @@ class RootServer:
                 _log.warning("bundle %s: %s: %s", status.name, status.state, status.error)
             else:
                 _log.info("bundle %s: %s, serial %s", status.name, status.state, status.serial)
+
+    def _followed(self) -> Mapping[str, FollowStatus]:
+        return {status.name: status.following for status in self.loader.statuses if status.following is not None}
 
     def _map_state(self) -> Mapping[str, tuple[int, float]]:
         return {
