@@ -94,7 +94,7 @@ class ObjectStorage:
             try:
                 self._sent(lambda: self._obstore.put(self._once, path, data, mode="create", use_multipart=False))
             except self._failures as failure:
-                if self._is_taken(failure):
+                if self._is_taken(failure, key):
                     return attempt > 0 and self._holds(key, data)
                 if attempt == TRIES - 1 or not _may_pass(failure):
                     raise self._error(failure, key, "write") from None
@@ -159,7 +159,10 @@ class ObjectStorage:
 
     def _holds(self, key: str, data: bytes) -> bool:
         """Whether an object is what was to be written; anything larger is not."""
-        size = self._asked(key, "read", lambda: self._obstore.head(self._patient, self._path(key)))["size"]
+        try:
+            size = self._asked(key, "read", lambda: self._obstore.head(self._patient, self._path(key)))["size"]
+        except _MissingError:
+            return False
         return size == len(data) and self.read(key, len(data)) == data
 
     def _asked(self, key: str, wish: str, call: Callable[[], _Given]) -> _Given:
@@ -174,9 +177,15 @@ class ObjectStorage:
         """What the library gives, within what all its tries may take."""
         return unhurried(call, self._timeout * (TRIES + 1))
 
-    def _is_taken(self, failure: Exception) -> bool:
+    def _is_taken(self, failure: Exception, key: str) -> bool:
+        """Whether the object is there already.
+
+        409 is Azure's answer then; S3 gives it while another put is under way, whose end nobody knows.
+        """
         known = self._obstore.exceptions
-        return isinstance(failure, known.AlreadyExistsError | known.PreconditionError)
+        if not isinstance(failure, known.AlreadyExistsError | known.PreconditionError):
+            return False
+        return status_of(failure) != 409 or self.changed_at(key) is not None
 
     def _error(self, failure: Exception, key: str, wish: str) -> StoreError:
         told = trouble(failure, self._kind, self._timeout, wish)
