@@ -17,7 +17,17 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "inspecting", "remote", "artifacts", "saved_model", "trimming", "building", "converting")
+NAMES = (
+    "startup",
+    "inspecting",
+    "remote",
+    "artifacts",
+    "saved_model",
+    "trimming",
+    "consolidated_map",
+    "building",
+    "converting",
+)
 
 
 def main() -> int:

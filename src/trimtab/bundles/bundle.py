@@ -41,7 +41,7 @@ class _Value(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of the value objects: frozen, strict about unknown fields."""
 
 
-class BundledVersion(_Value, frozen=True):
+class BundledVersion(_Value, frozen=True, gc=False):
     """One version of a model. `allowlist` is an index into the bundle's allowlists; `format` names the reader."""
 
     digest: _Digest
@@ -50,7 +50,7 @@ class BundledVersion(_Value, frozen=True):
     format: str = ""
 
 
-class BundledModel(_Value, frozen=True):
+class BundledModel(_Value, frozen=True, gc=False):
     """One model.
 
     attested_stable: the build held its inputs under the gate FREEZE, and `published` has one entry.

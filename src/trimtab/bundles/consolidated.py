@@ -37,7 +37,7 @@ class Lookup(Struct, frozen=True):
     version: str | None
 
 
-class MappedModel(Struct, frozen=True, kw_only=True):
+class MappedModel(Struct, frozen=True, kw_only=True, gc=False):
     """One model as all bundles together know it.
 
     attested_stable: every bundle that has the model attests it, with one and the same input digest, and no two of them

@@ -28,12 +28,13 @@ class Indices:
 
     def __init__(self, numbers: Iterable[int] = ()) -> None:
         listed = list(numbers)
-        if not {int}.issuperset(map(type, listed)) or not all(map(operator.lt, listed, listed[1:])):
-            raise ValueError(_NOT_ASCENDING)
         try:
+            ascending = all(map(operator.lt, listed, listed[1:]))
             words = array("I", listed)
-        except OverflowError:
+        except (OverflowError, TypeError):
             raise ValueError(_NOT_ASCENDING) from None
+        if not ascending or bool in map(type, listed[:2]):  # further on, True and False would not be ascending
+            raise ValueError(_NOT_ASCENDING)
         object.__setattr__(self, "packed", _swapped(words).tobytes())
 
     def __setattr__(self, name: str, value: object) -> None:
