@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.findings import Finding, Level
-from trimtab.findings.reports import REPORTS, Checked, as_github, as_gitlab, as_junit, as_sarif, fingerprint
+from trimtab.findings.reports import REPORTS, Checked, as_github, as_gitlab, as_junit, as_sarif
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 findings = st.builds(
@@ -75,7 +75,7 @@ def test_what_they_look_like() -> None:
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "models/ctr%3A1%2C2.onnx"
     (issue,) = json.loads(as_gitlab(files, RULES))
     assert (issue["severity"], issue["location"]["path"]) == ("critical", "models/ctr:1,2.onnx")
-    assert issue["fingerprint"] == fingerprint(files[0].path, ONE)
+    assert issue["fingerprint"] == files[0].fingerprint(ONE)
 
 
 @pytest.mark.parametrize("form", REPORTS)

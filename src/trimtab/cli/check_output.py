@@ -111,7 +111,9 @@ def _checked(outcome: Outcome) -> Iterator[Checked]:
         findings: list[Finding] = [*changes]
         if held.error is not None:
             findings.append(_unreadable(held))
-        yield Checked(_file(held.successor.new), findings)
+        version = held.successor.new
+        entry = f"{held.successor.model}:{version.number}" if version.number else held.successor.model
+        yield Checked(_file(version), findings, entry)
     if outcome.verdict.problems:
         yield Checked(outcome.configured_by, outcome.verdict.problems)
 
@@ -120,7 +122,7 @@ def _unreadable(held: Held) -> Finding:
     from trimtab.findings import Finding, Level
 
     first, _, _ = str(held.error).partition("\n")
-    return Finding("NOT_READABLE", Level.ERROR, held.successor.model, first.rstrip("."))
+    return Finding("NOT_READABLE", Level.ERROR, "signature", first.rstrip("."))
 
 
 def _file(version: Version) -> str:

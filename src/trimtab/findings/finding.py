@@ -60,6 +60,11 @@ class Finding(Struct, frozen=True):
         got = f"got {self.got}" if self.got and not sides else ""
         return ": ".join(part for part in (self.problem, sides or got) if part) + "."
 
+    @property
+    def message(self) -> str:
+        """Where, and the sentence: what a report of another tool says of it."""
+        return f"{self.where}: {self.sentence}"
+
     def as_dict(self) -> dict[str, str]:
         """The finding as the object that `--json` prints."""
         facts = {

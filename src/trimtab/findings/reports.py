@@ -34,17 +34,30 @@ class Described(Protocol):
 
 
 class Checked(Struct, frozen=True):
-    """One file that was checked, and what was found. path: as the reader of the report finds the file."""
+    """One file, or one entry of a file, that was checked, and what was found.
+
+    path: as the reader of the report finds the file. entry: which part of it, such as a model's version in a bundle.
+    """
 
     path: str
     findings: Sequence[Finding]
+    entry: str = ""
+
+    def text(self, finding: Finding) -> str:
+        """What a report says of a finding."""
+        return f"{self.entry}: {finding.message}" if self.entry else finding.message
+
+    def fingerprint(self, finding: Finding) -> str:
+        """What stays the same from run to run, so that a finding is known again: not its sides, which may move."""
+        parts = (self.path, *([self.entry] if self.entry else []), finding.rule, finding.where)
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def as_github(checked: Sequence[Checked], rules: Mapping[str, Described]) -> str:
     """One workflow command per finding, which GitHub shows at the file."""
     del rules
     lines = [
-        f"::{_GITHUB[it.level]} file={_property(file.path)},title={_property(it.rule)}::{_message(_text(it))}"
+        f"::{_GITHUB[it.level]} file={_property(file.path)},title={_property(it.rule)}::{_message(file.text(it))}"
         for file in checked
         for it in file.findings
     ]
@@ -73,14 +86,17 @@ def as_sarif(checked: Sequence[Checked], rules: Mapping[str, Described]) -> str:
                 "ruleId": it.rule,
                 "ruleIndex": named.index(it.rule),
                 "level": it.level.value,
-                "message": {"text": _text(it)},
+                "message": {"text": file.text(it)},
                 "locations": [
                     {
-                        "physicalLocation": {"artifactLocation": {"uri": _uri(file.path)}},
-                        "logicalLocations": [{"fullyQualifiedName": it.where}],
+                        "physicalLocation": {
+                            "artifactLocation": {"uri": _uri(file.path)},
+                            "region": {"startLine": 1},  # GitHub takes no location without one
+                        },
+                        "logicalLocations": [{"fullyQualifiedName": f"{file.entry}: {it.where}".removeprefix(": ")}],
                     }
                 ],
-                "partialFingerprints": {"trimtab/v1": fingerprint(file.path, it)},
+                "partialFingerprints": {"trimtab/v1": file.fingerprint(it)},
             }
             for file in checked
             for it in file.findings
@@ -103,15 +119,16 @@ def as_junit(checked: Sequence[Checked], rules: Mapping[str, Described]) -> str:
         cases = [
             f'    <testcase classname="{_xml(file.path)}" name="{_xml(f"{it.rule} at {it.where}")}">\n'
             + (
-                f'      <failure type="{_xml(it.rule)}" message="{_xml(it.problem)}">{_xml(_text(it))}</failure>\n'
+                f'      <failure type="{_xml(it.rule)}" message="{_xml(it.problem)}">{_xml(file.text(it))}</failure>\n'
                 if it.level is Level.ERROR
-                else f"      <system-out>{_xml(f'{it.level}: {_text(it)}')}</system-out>\n"
+                else f"      <system-out>{_xml(f'{it.level}: {file.text(it)}')}</system-out>\n"
             )
             + "    </testcase>"
             for it in file.findings
-        ] or [f'    <testcase classname="{_xml(file.path)}" name="signature"/>']
+        ] or [f'    <testcase classname="{_xml(file.path)}" name="{_xml(file.entry or "signature")}"/>']
+        name = f"{file.path} {file.entry}".rstrip()
         suites.append(
-            f'  <testsuite name="{_xml(file.path)}" tests="{len(cases)}" failures="{len(failed)}" errors="0">\n'
+            f'  <testsuite name="{_xml(name)}" tests="{len(cases)}" failures="{len(failed)}" errors="0">\n'
             + "\n".join(cases)
             + "\n  </testsuite>"
         )
@@ -125,9 +142,9 @@ def as_gitlab(checked: Sequence[Checked], rules: Mapping[str, Described]) -> str
     del rules
     issues = [
         {
-            "description": _text(it),
+            "description": file.text(it),
             "check_name": it.rule,
-            "fingerprint": fingerprint(file.path, it),
+            "fingerprint": file.fingerprint(it),
             "severity": _GITLAB[it.level],
             "location": {"path": file.path, "lines": {"begin": 1}},
         }
@@ -146,17 +163,8 @@ REPORTS: dict[str, Callable[[Sequence[Checked], Mapping[str, Described]], str]] 
 """By the name of the form, the function that writes it."""
 
 
-def fingerprint(path: str, finding: Finding) -> str:
-    """What stays the same from run to run, so that a finding is known again: not its sides, which may move."""
-    return hashlib.sha256("\0".join((path, finding.rule, finding.where)).encode("utf-8", "replace")).hexdigest()[:32]
-
-
 _GITHUB = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 _GITLAB = {Level.ERROR: "critical", Level.WARNING: "minor", Level.NOTE: "info"}
-
-
-def _text(finding: Finding) -> str:
-    return f"{finding.where}: {finding.sentence}"
 
 
 def _message(text: str) -> str:
@@ -170,7 +178,7 @@ def _property(text: str) -> str:
 def _uri(path: str) -> str:
     from urllib.parse import quote
 
-    return quote(path.replace("\\", "/"))
+    return quote(path.replace("\\", "/"), errors="surrogateescape")
 
 
 def _xml(text: str) -> str:

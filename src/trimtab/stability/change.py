@@ -59,6 +59,13 @@ class Change(Finding, frozen=True):
         sides = " -> ".join(side for side in (self.before, self.after) if side)
         return f"{self.problem}: {sides}" if sides else self.problem
 
+    @property
+    def message(self) -> str:
+        """Where, what changed, who breaks by it and what to do."""
+        rule = self.declaration
+        who = f"Who breaks: {rule.breaks} ({rule.notice.value}) What to do: {self.remedy}"
+        return f"{self.where}: {self.sentence}. {who}"
+
     def as_dict(self) -> dict[str, str]:
         """The change as the object that `--json` prints."""
         rule = self.declaration
