@@ -1,11 +1,16 @@
-"""Every way to change one field of a signature's contract, as a Hypothesis strategy."""
+"""Every way to change one field of a signature.
+
+The fields are those that the value objects have: what may stand in each is a table, and a field that is in no table
+stops the walk, so that a new one cannot be forgotten.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import (
@@ -13,153 +18,254 @@ from trimtab.signature.model import (
     EntryPoint,
     Feature,
     Input,
+    Learned,
+    Live,
     Output,
     Overload,
     Presence,
+    Provenance,
     Range,
     Signature,
 )
-from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Ragged, Scalar, Sequence, Sparse, Tensor, Type
+from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Ragged, Scalar, Sequence, Sparse, Tensor
 
-Mutation = tuple[str, Callable[[], Signature]]
+Mutation = tuple[str, Signature]
+
+NEW = "\0new"
 
 
 def mutations(signature: Signature) -> Iterator[Mutation]:
-    """Each changes one field, and is named after it; none keeps the contract."""
-    names = [each.name for each in signature.entry_points]
-    for number, entry_point in enumerate(signature.entry_points):
-        for what, changed in _of_entry_point(entry_point):
-            yield what, lambda number=number, changed=changed: _with(signature, number, changed)  # type: ignore[misc]
-        if len(names) > 1 and entry_point.name != signature.default_entry_point:
-            yield "default entry point", lambda name=entry_point.name: _default(signature, name)  # type: ignore[misc]
-            rest = tuple(each for each in signature.entry_points if each is not entry_point)
-            yield (
-                "entry point deleted",
-                lambda rest=rest: Signature(  # type: ignore[misc]
-                    entry_points=rest,
-                    default_entry_point=signature.default_entry_point,
-                    provenance=signature.provenance,
-                ),
-            )
-    added = EntryPoint(name="\0new", overloads=(Overload(),))
-    yield (
-        "entry point added",
-        lambda: Signature(
-            entry_points=(*signature.entry_points, added),
-            default_entry_point=signature.default_entry_point,
-            provenance=signature.provenance,
-        ),
-    )
+    """The signature with one field of the contract changed, each named after the field."""
+    yield from _walk(signature, CONTRACT)
+    for other in signature.entry_points:
+        if other.name != signature.default_entry_point:
+            yield "Signature.default_entry_point", _with(signature, "default_entry_point", other.name)
 
 
-def _with(signature: Signature, number: int, changed: EntryPoint) -> Signature:
-    entry_points = list(signature.entry_points)
-    default = signature.default_entry_point
-    if entry_points[number].name == default:
-        default = changed.name
-    entry_points[number] = changed
-    return Signature(entry_points=tuple(entry_points), default_entry_point=default, provenance=signature.provenance)
+def mutations_beside_the_contract(signature: Signature) -> Iterator[Mutation]:
+    """The signature with one field changed that is no part of the contract."""
+    yield from _walk(signature, BESIDE)
 
 
-def _default(signature: Signature, name: str) -> Signature:
-    return Signature(entry_points=signature.entry_points, default_entry_point=name, provenance=signature.provenance)
+def known_fields() -> set[tuple[type, str]]:
+    """Every field of every value object that a signature is made of."""
+    return {(kind, field.name) for kind in KINDS for field in fields(kind)}
 
 
-def _of_entry_point(it: EntryPoint) -> Iterator[tuple[str, EntryPoint]]:
-    yield "entry point name", replace(it, name=it.name + "\0x")
-    yield "overload added", replace(it, overloads=(*it.overloads, Overload(inputs=(Input(name="\0", type=Tensor()),))))
-    if len(it.overloads) > 1:
-        yield "overload deleted", replace(it, overloads=it.overloads[1:])
-        yield "overloads reordered", replace(it, overloads=tuple(reversed(it.overloads)))
-    for number, overload in enumerate(it.overloads):
-        for what, changed in _of_overload(overload):
-            overloads = (*it.overloads[:number], changed, *it.overloads[number + 1 :])
-            yield what, replace(it, overloads=overloads)
+def _walk(value: Any, table: dict[tuple[type, str], Callable[[Any], list[Any]]]) -> Iterator[tuple[str, Any]]:
+    kind = type(value)
+    for field in fields(kind):
+        key, current = (kind, field.name), getattr(value, field.name)
+        if key not in CONTRACT and key not in BESIDE:
+            raise AssertionError(f"no table says how {kind.__name__}.{field.name} may change")
+        for other in table.get(key, lambda _: [])(current):
+            yield f"{kind.__name__}.{field.name}", _with(value, field.name, other)
+        for what, changed in _inside(current, table):
+            yield what, _with(value, field.name, changed)
 
 
-def _of_overload(it: Overload) -> Iterator[tuple[str, Overload]]:
-    yield "input added", replace(it, inputs=(*it.inputs, Input(name="\0new", type=Tensor())))
-    optional = Input(name="\0new", type=Tensor(), presence=Presence.OPTIONAL)
-    yield "optional input added", replace(it, inputs=(*it.inputs, optional))
-    yield "output added", replace(it, outputs=(*it.outputs, Output(name="\0new", type=Tensor())))
-    for symbol, limits in it.dimensions.items():
-        high = 10**6 if limits.maximum is None else limits.maximum + 1
-        dimensions = {**it.dimensions, symbol: Range(minimum=limits.minimum, maximum=high)}
-        yield "dimension bounds", replace(it, dimensions=dimensions)
-    for number, value in enumerate(it.inputs):
-        rest = (*it.inputs[:number], *it.inputs[number + 1 :])
-        yield "input deleted", replace(it, inputs=rest)
-        for what, changed in _of_value(value):
-            yield f"input {what}", replace(it, inputs=(*it.inputs[:number], changed, *it.inputs[number + 1 :]))
-    for number, output in enumerate(it.outputs):
-        yield "output deleted", replace(it, outputs=(*it.outputs[:number], *it.outputs[number + 1 :]))
-        for what, changed_output in _of_output(output):
-            outputs = (*it.outputs[:number], changed_output, *it.outputs[number + 1 :])
-            yield f"output {what}", replace(it, outputs=outputs)
+def _inside(current: Any, table: dict[tuple[type, str], Callable[[Any], list[Any]]]) -> Iterator[tuple[str, Any]]:
+    if isinstance(current, Struct):
+        yield from _walk(current, table)
+    elif isinstance(current, tuple):
+        for at, part in enumerate(current):
+            if isinstance(part, Struct):
+                for what, changed in _walk(part, table):
+                    yield what, (*current[:at], changed, *current[at + 1 :])
+    elif isinstance(current, dict):
+        for name, part in current.items():
+            if isinstance(part, Struct):
+                for what, changed in _walk(part, table):
+                    yield what, {**current, name: changed}
 
 
-def _of_value(it: Any) -> Iterator[tuple[str, Any]]:
-    yield "name", replace(it, name=it.name + "\0x")
-    yield "id", replace(it, id=(it.id or "") + "x")
-    yield "alias added", replace(it, aliases=(*it.aliases, it.name + "\0alias"))
-    if it.aliases:
-        yield "alias deleted", replace(it, aliases=tuple(each for each in it.aliases if each != it.aliases[0]))
-    yield "nullable", replace(it, nullable=not it.nullable)
-    for presence in Presence:
-        if presence is not it.presence:
-            yield "presence", replace(it, presence=presence)
-    yield "default", replace(it, default=Literal("\0") if it.default is None else None)
-    limits = it.constraints or Constraints()
-    if limits.range is None:
-        yield "range", replace(it, constraints=replace(limits, range=Range(minimum=0)))
-    else:
-        high = 0 if limits.range.maximum is None else limits.range.maximum + 1
-        yield "range", replace(it, constraints=replace(limits, range=replace(limits.range, maximum=high)))
-    categories = (*(limits.categories or ()), "\0new")
-    yield "categories", replace(it, constraints=replace(limits, categories=categories))
-    for what, type_ in of_type(it.type):
-        yield what, replace(it, type=type_)
-    if isinstance(it, Input):
-        yield "path", replace(it, path=f"{it.call_path}\0x")
-        yield "feature added", replace(it, features=(*it.features, Feature(name="\0new", type=Tensor())))
-        for number, feature in enumerate(it.features):
-            rest = it.features[number + 1 :]
-            yield "feature deleted", replace(it, features=(*it.features[:number], *rest))
-            for what, changed in _of_value(feature):
-                yield f"feature {what}", replace(it, features=(*it.features[:number], changed, *rest))
+def _with(value: Any, name: str, changed: Any) -> Any:
+    """The value with one field changed; the default entry point of a signature is followed where it is renamed."""
+    if not isinstance(value, Signature):
+        return replace(value, **{name: changed})
+    parts = {"entry_points": value.entry_points, "default_entry_point": value.default_entry_point, name: changed}
+    names = [each.name for each in parts["entry_points"]]
+    if parts["default_entry_point"] not in names:
+        parts["default_entry_point"] = names[
+            [each.name for each in value.entry_points].index(value.default_entry_point)
+        ]
+    return Signature(provenance=parts.pop("provenance", value.provenance), **parts)
 
 
-def _of_output(it: Output) -> Iterator[tuple[str, Output]]:
-    yield "name", replace(it, name=it.name + "\0x")
-    yield "id", replace(it, id=(it.id or "") + "x")
-    yield "path", replace(it, path=f"{it.return_path}\0x")
-    for what, type_ in of_type(it.type):
-        yield what, replace(it, type=type_)
+def _name(current: str) -> list[str]:
+    return [current + "\0x"]
 
 
-def of_type(it: Type) -> Iterator[tuple[str, Type]]:
-    """Other types, each unlike this one in one respect."""
-    yield "kind", Opaque("another") if not isinstance(it, Opaque) else Scalar(DType.BOOL)
-    match it:
-        case Tensor() | Sparse() | Ragged():
-            yield "dtype", replace(it, dtype=DType.INT8 if it.dtype is not DType.INT8 else DType.INT16)
-            if it.shape is None:
-                yield "rank", replace(it, shape=())
-            else:
-                yield "rank", replace(it, shape=(*it.shape, 7))
-                for axis, dim in enumerate(it.shape):
-                    for other in (5 if dim != 5 else 6, None if dim is not None else "another"):
-                        yield "size", replace(it, shape=(*it.shape[:axis], other, *it.shape[axis + 1 :]))
-            if isinstance(it, Ragged):
-                yield "ragged rank", replace(it, ragged_rank=it.ragged_rank + 1)
-        case Scalar():
-            yield "dtype", Scalar(DType.INT8 if it.dtype is not DType.INT8 else DType.INT16)
-        case Literal():
-            yield "constant", Literal("\0another")
-        case Sequence() | Optional():
-            for what, inner in of_type(it.element):
-                yield what, replace(it, element=inner)
-        case Mapping():
-            yield "key", replace(it, key=DType.INT8 if it.key is not DType.INT8 else DType.INT16)
-            for what, inner in of_type(it.value):
-                yield what, replace(it, value=inner)
+def _path(current: str | None) -> list[str | None]:
+    return [(current or "") + "\0x"] + ([None] if current else [])
+
+
+def _id(current: str | None) -> list[str | None]:
+    return [(current or "") + "x"] + ([None] if current else [])
+
+
+def _aliases(current: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [(*current, "\0alias")] + ([current[1:]] if current else [])
+
+
+def _presence(current: Presence) -> list[Presence]:
+    return [each for each in Presence if each is not current]
+
+
+def _default(current: Literal | None) -> list[Literal | None]:
+    return [Literal("\0")] + ([None] if current is not None else [])
+
+
+def _constraints(current: Constraints | None) -> list[Constraints | None]:
+    return [Constraints(range=Range(minimum=0))] if current is None else []
+
+
+def _flag(current: bool) -> list[bool]:
+    return [not current]
+
+
+def _range(current: Range | None) -> list[Range | None]:
+    return [Range(minimum=-7)] if current is None else [None] if current != Range() else []
+
+
+def _limit(current: float | None) -> list[Any]:
+    return [5] if current is None else [current + 1, current - 1]
+
+
+def _categories(current: tuple[Any, ...] | None) -> list[Any]:
+    if current is None:
+        return [(NEW,)]
+    turned = [tuple(reversed(current))] if len(current) > 1 else []
+    return [(*current, NEW), None, *([current[1:]] if current else []), *turned]
+
+
+def _less_or_more(current: tuple[Any, ...], new: Any) -> list[Any]:
+    more = [] if any(each.name == new.name for each in current) else [(*current, new)]
+    return more + [current[:at] + current[at + 1 :] for at in range(len(current))]
+
+
+def _entry_points(current: tuple[EntryPoint, ...]) -> list[Any]:
+    new = EntryPoint(name=f"{NEW}{len(current)}", overloads=(Overload(),))
+    return [(*current, new), *([current[1:]] if len(current) > 1 else [])]
+
+
+def _overloads(current: tuple[Overload, ...]) -> list[Any]:
+    new = Overload(inputs=(Input(name=f"{NEW}{len(current)}", type=Tensor()),))
+    return [(*current, new), (new, *current), *([current[1:], current[::-1]] if len(current) > 1 else [])]
+
+
+def _features(current: tuple[Feature, ...]) -> list[Any]:
+    optional = Feature(name=NEW, type=Tensor(), presence=Presence.OPTIONAL)
+    turned = [current[::-1]] if len(current) > 1 else []
+    return [
+        *_less_or_more(current, Feature(name=NEW, type=Tensor())),
+        *([(optional, *current)] if optional.name not in {each.name for each in current} else []),
+        *turned,
+    ]
+
+
+def _inputs(current: tuple[Input, ...]) -> list[Any]:
+    optional = Input(name=f"{NEW} optional", type=Tensor(), presence=Presence.OPTIONAL)
+    return [*_less_or_more(current, Input(name=NEW, type=Tensor())), *_less_or_more(current, optional)[:1]]
+
+
+def _dtype(current: DType | None) -> list[DType | None]:
+    return [DType.INT8 if current is not DType.INT8 else DType.INT16]
+
+
+def _open_dtype(current: DType | None) -> list[DType | None]:
+    return [*_dtype(current), *([None] if current is not None else [])]
+
+
+def _shape(current: tuple[Any, ...] | None) -> list[Any]:
+    if current is None:
+        return [()]
+    sizes = [
+        (*current[:at], other, *current[at + 1 :])
+        for at, dim in enumerate(current)
+        for other in (5 if dim != 5 else 6, None if dim is not None else "another")
+    ]
+    return [None, (*current, 7), *sizes]
+
+
+def _type(current: Any) -> list[Any]:
+    other = Opaque("another") if not isinstance(current, Opaque) else Scalar(DType.BOOL)
+    return [other, current.element if isinstance(current, Optional) else Optional(current)]
+
+
+def _other_names(current: str) -> list[str]:
+    return [current + "x"]
+
+
+def _rank(current: int) -> list[int]:
+    return [current + 1]
+
+
+def _constant(current: Any) -> list[Any]:
+    return ["nan"] if current == "inf" else ["\0another", current is not True]
+
+
+def _dimensions(current: dict[str, Range]) -> list[dict[str, Range]]:
+    return [{name: each for name, each in current.items() if name != gone} for gone in current]
+
+
+_VALUE: dict[str, Callable[[Any], list[Any]]] = {
+    "name": _name,
+    "type": _type,
+    "presence": _presence,
+    "default": _default,
+    "nullable": _flag,
+    "constraints": _constraints,
+    "id": _id,
+    "aliases": _aliases,
+}
+CONTRACT: dict[tuple[type, str], Callable[[Any], list[Any]]] = {
+    (Signature, "entry_points"): _entry_points,
+    (Signature, "default_entry_point"): lambda _: [],  # `mutations` knows which names there are
+    (EntryPoint, "name"): _name,
+    (EntryPoint, "overloads"): _overloads,
+    (Overload, "inputs"): _inputs,
+    (Overload, "outputs"): lambda current: _less_or_more(current, Output(name=NEW, type=Tensor())),
+    (Overload, "dimensions"): _dimensions,
+    **{(Input, name): others for name, others in _VALUE.items()},
+    **{(Feature, name): others for name, others in _VALUE.items()},
+    (Input, "path"): _path,
+    (Input, "features"): _features,
+    **{(Output, name): others for name, others in {"name": _name, "type": _type, "path": _path, "id": _id}.items()},
+    (Constraints, "range"): _range,
+    (Constraints, "categories"): _categories,
+    (Range, "minimum"): _limit,
+    (Range, "maximum"): _limit,
+    **{(kind, "dtype"): _open_dtype for kind in (Tensor, Ragged, Sparse)},
+    **{(kind, "shape"): _shape for kind in (Tensor, Ragged, Sparse)},
+    (Ragged, "ragged_rank"): _rank,
+    (Scalar, "dtype"): _dtype,
+    (Literal, "value"): _constant,
+    (Literal, "of"): _other_names,
+    (Sequence, "element"): _type,
+    (Mapping, "key"): _dtype,
+    (Mapping, "value"): _type,
+    (Optional, "element"): lambda _: [],  # what is inside of it is walked, and `_type` takes it away
+    (Opaque, "name"): _other_names,
+}
+"""What may stand in a field of the contract in place of what stands there."""
+
+BESIDE: dict[tuple[type, str], Callable[[Any], list[Any]]] = {
+    (Signature, "provenance"): lambda _: [],  # its parts are walked
+    (Provenance, "format"): _other_names,
+    (Provenance, "producer"): _other_names,
+    (Provenance, "learned"): lambda current: [each for each in Learned if each is not current],
+    (Provenance, "notes"): lambda current: [(*current, "another")],
+    (Overload, "name"): _other_names,
+    (Input, "live"): lambda current: [each for each in Live if each is not current],
+    (Input, "doc"): _other_names,
+    (Input, "learned"): lambda _: [{"type": Learned.EXAMPLE}, {"constraints": Learned.EXAMPLE}],
+    (Output, "doc"): _other_names,
+    (Output, "learned"): lambda _: [{"type": Learned.EXAMPLE}],
+}
+"""The same for what is no part of the contract."""
+
+KINDS: tuple[type[Struct], ...] = (
+    *(Signature, Provenance, EntryPoint, Overload, Input, Feature, Output, Constraints, Range),
+    *(Tensor, Ragged, Sparse, Scalar, Literal, Sequence, Mapping, Optional, Opaque),
+)
