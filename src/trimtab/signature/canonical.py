@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def digest(signature: Signature) -> str:
     """SHA-256 over the whole contract: what `canonical_json` gives."""
-    return _sha256(canonical_json(signature))
+    return _once("digest", signature, lambda: _sha256(canonical_json(signature)))
 
 
 def input_digest(signature: Signature) -> str:
@@ -37,6 +37,10 @@ def input_digest(signature: Signature) -> str:
     Paths, ranges, categories and the default entry point's name are left out: they differ between formats and
     trainings of one model without any request noticing.
     """
+    return _once("input_digest", signature, lambda: _sha256(_inputs_json(signature)))
+
+
+def _inputs_json(signature: Signature) -> bytes:
     default = signature.entry_point()
     contract = {
         "default": [_inputs_alone(overload) for overload in default.overloads],
@@ -46,7 +50,7 @@ def input_digest(signature: Signature) -> str:
             if entry_point is not default
         },
     }
-    return _sha256(_dump(contract))
+    return _dump(contract)
 
 
 def canonical_json(signature: Signature) -> bytes:
@@ -242,3 +246,27 @@ def _dump(value: Any) -> bytes:
 
 def _sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+_REMEMBERED = 256
+_digests: dict[tuple[str, bytes], str] = {}
+
+
+def _once(kind: str, signature: Signature, compute: Callable[[], str]) -> str:
+    """A digest, computed once for contracts that are equal to the letter.
+
+    The versions of a model mostly are, and whoever reads a repository meets them one after the other; encoding is a
+    twentieth of the work.
+    """
+    try:
+        encoded = msgspec.msgpack.encode((signature.default_entry_point, signature.entry_points))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return compute()
+    key = (kind, hashlib.blake2b(encoded, digest_size=32).digest())
+    known = _digests.get(key)
+    if known is None:
+        known = compute()
+        if len(_digests) >= _REMEMBERED:
+            _digests.clear()
+        _digests[key] = known
+    return known
