@@ -132,7 +132,7 @@ def _survey(waiting: Sequence[_Waiting], jobs: int | None) -> Iterator[tuple[_Wa
         hashed = hashlib.sha256(result.document).digest()
         try:
             if hashed not in facts:
-                facts[hashed] = facts_of_document(result.document, str(each.path))
+                facts[hashed] = facts_of_document(result.document)
         except TrimtabError as failure:
             yield each, failure
         else:

@@ -6,15 +6,13 @@ A repository of 10,000 versions has a few thousand distinct documents; each is d
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from trimtab.bundles.request_names import request_names
-from trimtab.signature.document import decode_document, encode_document
-
-if TYPE_CHECKING:
-    from trimtab.signature.model import Signature
+from trimtab.signature.document import SignatureDocument, encode_document
+from trimtab.signature.model import Signature
 
 
 class SignatureFacts(Struct, frozen=True, kw_only=True):
@@ -36,20 +34,30 @@ def facts_of(signature: Signature) -> tuple[SignatureFacts, bytes]:
     """The facts of a signature, and its document. BundleError where its names cannot be told."""
     names = tuple(sorted(request_names(signature)))
     document = encode_document(signature)
-    return _facts(signature, names, document), document
-
-
-def facts_of_document(document: bytes, where: str = "") -> SignatureFacts:
-    """The facts of a document that `encode_document` has just made. BundleError where its names cannot be told."""
-    signature = decode_document(document, where, just_encoded=True)
-    return _facts(signature, tuple(sorted(request_names(signature))), document)
-
-
-def _facts(signature: Signature, names: tuple[str, ...], document: bytes) -> SignatureFacts:
-    return SignatureFacts(
+    facts = SignatureFacts(
         document_hash=hashlib.sha256(document).digest(),
         digest=signature.digest,
         input_digest=signature.input_digest,
         format=signature.provenance.format,
         names=names,
     )
+    return facts, document
+
+
+def facts_of_document(document: bytes) -> SignatureFacts:
+    """The facts of a document that `encode_document` has just made: nothing is checked or digested again.
+
+    BundleError where its names cannot be told.
+    """
+    said = _DOCUMENTS.decode(document)
+    signature = Signature(entry_points=said.entry_points, default_entry_point=said.default_entry_point)
+    return SignatureFacts(
+        document_hash=hashlib.sha256(document).digest(),
+        digest=said.digest,
+        input_digest=said.input_digest,
+        format=said.provenance.format,
+        names=tuple(sorted(request_names(signature))),
+    )
+
+
+_DOCUMENTS = msgspec.json.Decoder(SignatureDocument)
