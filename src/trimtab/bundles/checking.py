@@ -178,14 +178,21 @@ def _compare(task: _Task, read: dict[Source, Signature | TrimtabError]) -> _Resu
     old = _signature(task.old, read)
     if isinstance(old, TrimtabError):
         return [] if task.old_is_new else old
-    if _written(old) == _written(new):
+    if _written_alike(old, new):
         return []
     return changes_of(Candidate(task.model, old, new), task.category)
 
 
-def _written(signature: Signature) -> bytes:
-    """All that a signature says of the calls. What is equal in every byte needs no comparison, nor a digest."""
-    return msgspec.msgpack.encode((signature.default_entry_point, signature.entry_points))
+def _written_alike(old: Signature, new: Signature) -> bool:
+    """Whether all that two signatures say of the calls is equal in every byte, so that there is nothing to compare.
+
+    Ten times as quick as their digests, which tell what remains.
+    """
+    try:
+        one, other = (msgspec.msgpack.encode((it.default_entry_point, it.entry_points)) for it in (old, new))
+    except (OverflowError, UnicodeEncodeError):  # an integer of more than 64 bits, or half a character
+        return False
+    return one == other
 
 
 def _signature(source: Source, read: dict[Source, Signature | TrimtabError]) -> Signature | TrimtabError:

@@ -55,7 +55,16 @@ class Reference(Struct, frozen=True, kw_only=True):
 
 
 def parse_reference(text: str, exists: Callable[[str], bool] = os.path.lexists) -> Reference:
-    """Take a reference apart. exists: whether there is something at a path; the longest such place is the place."""
+    """Take a reference apart. exists: whether there is something at a path; the longest such place is the place.
+
+    BundleError for a text that no path can be.
+    """
+    try:
+        impossible = b"\0" in os.fsencode(text)
+    except UnicodeEncodeError:
+        impossible = True
+    if impossible:
+        raise BundleError(expected="a path or a URL", got=ascii(text[:80]))
     if exists(text):
         return Reference(text=text, place=text)
     readings = list(_readings(text))
