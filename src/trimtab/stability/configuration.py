@@ -36,7 +36,7 @@ from trimtab.findings import Finding, Level
 from trimtab.stability.category import Category
 from trimtab.stability.change import Change
 from trimtab.stability.rules import RULES
-from trimtab.stability.waivers import EXPIRED, UNMATCHED, Waiver
+from trimtab.stability.waivers import Waiver  # noqa: TC001  # msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,10 +138,9 @@ def _check_rules(configuration: Configuration, name: str) -> None:
         *(rule for each in configuration.models for rule in each.levels),
         *(each.rule for each in configuration.waivers),
     )
-    known = list(dict.fromkeys((*RULES, UNMATCHED, EXPIRED)))
     for rule in named:
-        if rule not in known:
-            near = difflib.get_close_matches(rule[:_SHOWN].upper(), known, n=1)
+        if rule not in RULES:
+            near = difflib.get_close_matches(rule[:_SHOWN].upper(), list(RULES), n=1)
             hint = f"Did you mean {near[0]}?" if near else "List them all: trimtab rules"
             raise ConfigurationError(
                 where=f"{name}: [stability]", expected="the name of a rule", got=repr(rule[:_SHOWN]), hint=hint

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trimtab.findings import Finding, Level
+from trimtab.findings import Finding
+from trimtab.stability.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -88,12 +89,18 @@ def sift(
         else:
             standing.append(change)
     problems = [
-        Finding(EXPIRED, Level.ERROR, "trimtab.toml", f"the waiver {waiver} is past its day", got=str(waiver.expires))
+        Finding(
+            EXPIRED,
+            RULES[EXPIRED].level,
+            "trimtab.toml",
+            f"the waiver {waiver} is past its day",
+            got=str(waiver.expires),
+        )
         for waiver in waivers
         if waiver.expires < today
     ]
     problems += [
-        Finding(UNMATCHED, Level.WARNING, "trimtab.toml", f"the waiver {waiver} covers no change: remove it")
+        Finding(UNMATCHED, RULES[UNMATCHED].level, "trimtab.toml", f"the waiver {waiver} covers no change: remove it")
         for number, waiver in enumerate(waivers)
         if number not in used and waiver.expires >= today and _is_for_any(waiver, models)
     ]
