@@ -6,9 +6,11 @@ Ten bundles of 1,000 models. "100 lists": all models share 100 allowlists. "no l
 5,000 names. "own names": and each bundle has names that the others do not. "rollout": every bundle is there as current
 and pending, whose further version of each model has yet another list.
 
-Each case has a process of its own. "pause" is the longest that another thread, which does nothing but look up, went
-without an answer while the map was rebuilt; "python" is the same beside a plain loop in Python. The peer is what one would write
-instead: a dict of frozensets by model and version, equal sets shared, from the same files.
+Each case has a process of its own. "peak" is that of decoding, of building, and of building once more while the first
+map is in force. "pause" is the longest that another thread, which does nothing but look up, went without an answer
+while the map was rebuilt; "python" is the same beside a plain loop in Python. "refresh" is a loader's, one of ten
+bundles being new. The peer is what one would write instead: a dict of frozensets by model and version, equal sets
+shared, from the same files.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 BUNDLES, MODELS, FEATURES = 10, 1_000, 1_000
 CASES = ("100 lists", "no list twice", "own names", "rollout")
-BUILT_WITHIN_S, HELD_WITHIN_MIB = 1.0, 400
+BUILT_WITHIN_S, PEAK_WITHIN_MIB = 1.0, 400
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def main() -> None:
             f"{ratios['peak_mib']:>7.1f} x  {ratios['lookup_ns']:>7.1f} x",
             flush=True,
         )
-    print(f"claimed: built within {BUILT_WITHIN_S} s, and a peak within {HELD_WITHIN_MIB} MiB, but for the rollout")
+    print(f"claimed: built within {BUILT_WITHIN_S} s, with a peak within {PEAK_WITHIN_MIB} MiB")
     if given.json:
         figures = {"benchmark": "consolidated_map", "models": BUNDLES * MODELS, "features": FEATURES, "cases": rows}
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -120,38 +122,44 @@ def make(case: str, number: int, pending: bool, serial: int = 1) -> Bundle:
 
 
 def ours(_: str, folder: Path) -> dict[str, float]:
+    paths = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    return {**of_map(paths), "refresh_s": refresh(paths, folder / "next")}
+
+
+def of_map(paths: Mapping[str, Path]) -> dict[str, float]:
     from trimtab.bundles.bundle import read_bundle
     from trimtab.bundles.consolidated import ConsolidatedMap
-    from trimtab.bundles.loader import BundleLoader
 
-    paths = {path.stem: path for path in sorted(folder.glob("*.json"))}
-    bundles: dict[str, Bundle] = {}
-    decode_s, _ = timed(lambda: bundles.update({name: read_bundle(path) for name, path in paths.items()}))
+    decode_s, bundles = timed(lambda: {name: read_bundle(path) for name, path in paths.items()})
     resident = resident_mib()
     build_s, models = timed(lambda: ConsolidatedMap(bundles))
     held_mib = resident_mib() - resident
     rebuild_s, models = timed(lambda: ConsolidatedMap(bundles))
     look = models.compiled.lookup
-    lookup_ns = 1e3 * least_us(lambda: [look("model_7_77", "1") for _ in range(1000)]) / 1000
-    python_ms = longest_wait_ms(look, lambda: sum(range(20_000_000)))
-    pause_ms = longest_wait_ms(look, lambda: ConsolidatedMap(bundles))
-    peak_mib = peak_of_process_mib()  # bundles, the map in force, and the one that takes its place
-    bundles.clear()
-    del models, look
-    loader = BundleLoader([*paths.values()])
-    paths[next(iter(paths))].write_bytes((folder / "next").read_bytes())
-    refresh_s, changed = timed(loader.refresh)
-    assert changed
     return {
         "decode_s": decode_s,
         "build_s": min(build_s, rebuild_s),
-        "refresh_s": refresh_s,
         "held_mib": held_mib,
-        "peak_mib": peak_mib,
-        "lookup_ns": lookup_ns,
-        "pause_ms": pause_ms,
-        "python_ms": python_ms,
+        "lookup_ns": 1e3 * least_us(lambda: [look("model_7_77", "1") for _ in range(1000)]) / 1000,
+        "python_ms": longest_wait_ms(look, plain_loop),
+        "pause_ms": longest_wait_ms(look, lambda: ConsolidatedMap(bundles)),
+        "peak_mib": peak_of_process_mib(),
     }
+
+
+def refresh(paths: Mapping[str, Path], following: Path) -> float:
+    from trimtab.bundles.loader import BundleLoader
+
+    loader = BundleLoader(paths.values())
+    following.replace(next(iter(paths.values())))
+    seconds, changed = timed(loader.refresh)
+    assert changed
+    return seconds
+
+
+def plain_loop() -> None:
+    for _ in range(10_000_000):
+        pass
 
 
 def peer(_: str, folder: Path) -> dict[str, float]:

@@ -6,7 +6,9 @@ The look-up itself is the kernel's; its table is in docs/design.md.
 
 from __future__ import annotations
 
+import sys
 from copy import copy
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from trimtab.bundles.allowlist_table import AllowlistTable
 from trimtab.bundles.outcomes import MissPolicy, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
     from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion
@@ -74,7 +76,7 @@ class ConsolidatedMap:
         self.models: Mapping[str, MappedModel] = MappingProxyType(models)
         self.notes = tuple(notes)
         self.compiled = _kernel.CompiledMap(table.names, table.packed, compiled)
-        self._sets: dict[int, frozenset[str]] = {}
+        self._allowlist = _allowlists_of(self.compiled)
         self._exact_only: ConsolidatedMap | None = None  # it is one itself
         exact_only = copy(self)
         exact_only.compiled = self.compiled.exact_only
@@ -115,12 +117,6 @@ class ConsolidatedMap:
         known = self.models.get(model)
         return known.latest if known is not None else None
 
-    def _allowlist(self, index: int) -> frozenset[str]:
-        names = self._sets.get(index)
-        if names is None:
-            names = self._sets[index] = frozenset(self.compiled.allowlist(index))
-        return names
-
     def _version(self, outcome: Outcome, model: str, version: str) -> str | None:
         if outcome is Outcome.EXACT:
             return version
@@ -128,6 +124,19 @@ class ConsolidatedMap:
 
 
 _OUTCOMES = tuple(Outcome(name) for name in _kernel.OUTCOMES)
+
+_SETS_KEPT = 1024
+"""Of a map with 10,000 lists of 1,000 names, the sets of all of them would take more memory than the map does."""
+
+
+def _allowlists_of(compiled: _kernel.CompiledMap) -> Callable[[int], frozenset[str]]:
+    """The allowlists by index, as sets; those in use are kept, and all of them share the names."""
+
+    @lru_cache(_SETS_KEPT)
+    def allowlist(index: int) -> frozenset[str]:
+        return frozenset(map(sys.intern, compiled.allowlist(index)))
+
+    return allowlist
 
 
 def _models(bundles: Mapping[str, Bundle]) -> dict[str, Sources]:
