@@ -57,7 +57,8 @@ def test_rules_are_listed_and_explained(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["rules", "--category", "wire"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == [
-        *("INPUT_SAME_KIND", "INPUT_SAME_DTYPE", "FEATURE_SAME_KIND", "FEATURE_SAME_DTYPE"),
+        *("INPUT_SAME_KIND", "INPUT_SAME_DTYPE", "INPUT_DTYPE_NOT_NARROWED"),
+        *("FEATURE_SAME_KIND", "FEATURE_SAME_DTYPE", "FEATURE_DTYPE_NOT_NARROWED"),
         *("SIGNATURE_PRESENT", "SIGNATURE_MATCHES_GRAPH", "WAIVER_EXPIRED", "WAIVER_UNMATCHED"),
     ]
     assert main(["rules", "INPUT_NO_DELETE"]) == 0

@@ -227,12 +227,12 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
         ),
         StabilityRule(
             f"{it.kind}_DTYPE_NOT_NARROWED",
-            FEED,
+            WIRE,
             f"{it.one} whose dtype the signature leaves open stays open.",
             "Callers that send another dtype than the one now stated, as they could: the leaf refuses their requests.",
             _ERROR,
             "If it always had this dtype, embed the full signature into the old version too.",
-            "A leaf reads any dtype where none is stated, and only the stated one otherwise.",
+            "A leaf reads any dtype where none is stated; where one is, bytes of another are not what they were.",
         ),
         StabilityRule(
             f"{it.kind}_DTYPE_NOT_WIDENED",
@@ -300,8 +300,8 @@ _OF_INPUTS_ALONE = (
         "INPUT_SAME_ORDER",
         SCHEMA,
         "Inputs of a model that is called by position keep their places: arguments, and the columns of a table.",
-        "Code that passes them by position passes one for another: LightGBM scores it, XGBoost and scikit-learn refuse "
-        "a table whose columns have another order.",
+        "Code that passes them by position passes one for another: LightGBM scores it, XGBoost refuses a table "
+        "whose columns have another order.",
         _SILENT,
         "Restore the order, and put new inputs last.",
         "Roots and leaves pass inputs by name, so a trimmed request is read as before.",

@@ -1,0 +1,171 @@
+"""What the gate calls breaking breaks a real request, and what it calls safe does not: the frameworks decide.
+
+A request made for the old model is trimmed for the new one, converted by the new one's signature, and run by the real
+framework. The models give back what they were given, so that a value that is read otherwise shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import echo_models
+import pytest
+from echo_models import Exported, Field, Model
+from request_sending import decoded_otherwise, misread
+
+from trimtab.stability import Category, diff
+
+USER = Field("user", shape=("batch", 3))
+ITEM = Field("item", "int64", ("batch",))
+BASE = Model((USER, ITEM))
+DEFAULTED = BASE.plus(Field("bias", shape=(1,), default=0.5))
+KNOWN = BASE.change("item", id="f:1")
+LOOKED_UP = BASE.change("item", top=9)
+OPEN = Model((Field("user", shape=(None, None)), Field("item", "int64", ("n",))))
+TIED = Model((Field("user", shape=("n", 3)), Field("item", "int64", ("n",))))
+UNTIED = Model((Field("user", shape=("m", 3)), Field("item", "int64", ("n",))))
+
+ONNX = [
+    ("nothing", BASE, BASE, ""),
+    ("a required input more", BASE, BASE.plus(Field("new")), "INPUT_NO_ADD_REQUIRED"),
+    ("an input with a default more", BASE, DEFAULTED, ""),
+    ("an input less", BASE, BASE.without("item"), ""),
+    ("float32 to float64", BASE, BASE.change("user", dtype="float64"), "INPUT_SAME_DTYPE"),
+    ("int64 to int32", BASE, BASE.change("item", dtype="int32"), "INPUT_SAME_DTYPE"),
+    ("int64 to float32", BASE, BASE.change("item", dtype="float32"), "INPUT_SAME_DTYPE"),
+    ("float32 to int32, of one width", BASE, BASE.change("user", dtype="int32"), "INPUT_SAME_DTYPE"),
+    ("a dimension more", BASE, BASE.change("item", shape=("batch", 1)), "INPUT_SAME_RANK"),
+    ("a dimension less", BASE, BASE.change("user", shape=("batch",)), "INPUT_SAME_RANK"),
+    ("another size", BASE, BASE.change("user", shape=("batch", 5)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("a size fixed", OPEN, OPEN.change("user", shape=(None, 3)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("a size opened", BASE, BASE.change("user", shape=("batch", None)), ""),
+    ("the batch fixed", BASE, BASE.change("user", shape=(4, 3)).change("item", shape=(4,)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("sizes tied", UNTIED, TIED, "INPUT_SHAPE_NOT_NARROWED"),
+    ("sizes untied", TIED, UNTIED, ""),
+    ("symbols renamed", TIED, BASE, ""),
+    ("renamed", BASE, BASE.change("item", name="item_id", key="item"), "INPUT_NO_ADD_REQUIRED"),
+    ("renamed under its id", KNOWN, KNOWN.change("item", name="item_id", key="item"), "INPUT_NO_RENAME"),
+    ("renamed, with an alias", KNOWN, KNOWN.change("item", name="item_id", key="item", aliases=("item",)), ""),
+    ("an alias more", BASE, BASE.change("item", aliases=("item_id",)), ""),
+    ("an alias less", BASE.change("item", aliases=("item_id",)), BASE, "INPUT_ALIAS_NO_DELETE"),
+    ("another id", KNOWN, KNOWN.change("item", id="f:2"), ""),
+    (
+        "names exchanged",
+        Model((Field("user", shape=("batch", 3), id="f:1"), Field("item", shape=("batch", 3), id="f:2"))),
+        Model((Field("item", shape=("batch", 3), id="f:1", key="user"), replace(USER, id="f:2", key="item"))),
+        "INPUT_NO_RENAME",
+    ),
+    ("another default", DEFAULTED, DEFAULTED.change("bias", default=0.25), "INPUT_SAME_DEFAULT"),
+    ("a default less", DEFAULTED, DEFAULTED.change("bias", default=None), "INPUT_NOT_MADE_REQUIRED"),
+    ("a default more", DEFAULTED.change("bias", default=None), DEFAULTED, ""),
+    ("a range narrowed", LOOKED_UP, BASE.change("item", top=4), "INPUT_RANGE_NOT_NARROWED"),
+    ("a range widened", LOOKED_UP, BASE.change("item", top=19), ""),
+    ("inputs in another order", BASE, Model((ITEM, USER)), ""),
+    ("an output less", BASE, replace(BASE, muted=("item",)), ""),
+    ("outputs of another dtype", BASE, replace(BASE, cast="float64"), ""),
+    ("outputs of other names", BASE, replace(BASE, prefix="out_"), ""),
+]
+
+PLAIN = Model((Field("user", shape=()), Field("item", "int64", shape=())))
+SCALED = PLAIN.plus(Field("scale", "int64", (), default=3, scalar=True))
+MAYBE = PLAIN.plus(Field("maybe", shape=(), optional=True))
+
+TORCHSCRIPT = [
+    ("nothing", PLAIN, PLAIN, ""),
+    ("a required argument more", PLAIN, PLAIN.plus(Field("new", shape=())), "INPUT_NO_ADD_REQUIRED"),
+    ("an argument with a default more", PLAIN, SCALED, ""),
+    ("an optional argument more", PLAIN, MAYBE, ""),
+    ("an argument less", PLAIN, PLAIN.without("item"), ""),
+    ("arguments in another order", PLAIN, PLAIN.with_inputs(*reversed(PLAIN.inputs)), ""),
+    ("an argument renamed", PLAIN, PLAIN.change("item", name="item_id", key="item"), "INPUT_NO_ADD_REQUIRED"),
+    (
+        "an argument renamed, with an alias",
+        PLAIN,
+        PLAIN.change("item", name="item_id", key="item", aliases=("item",)),
+        "",
+    ),
+    ("another default", SCALED, SCALED.change("scale", default=4), "INPUT_SAME_DEFAULT"),
+    ("a default less", SCALED, SCALED.change("scale", default=None), "INPUT_NOT_MADE_REQUIRED"),
+    (
+        "no longer optional",
+        MAYBE,
+        MAYBE.change("maybe", optional=False),
+        "INPUT_NOT_MADE_REQUIRED INPUT_NOT_MADE_NON_NULLABLE",
+    ),
+    ("a number of another type", SCALED, SCALED.change("scale", dtype="float32", default=3.0), "INPUT_SAME_DTYPE"),
+    ("a dtype stated", PLAIN, PLAIN.change("user", stated="float32"), "INPUT_DTYPE_NOT_NARROWED"),
+    ("a dtype no longer stated", PLAIN.change("user", stated="float32"), PLAIN, ""),
+    ("another method", PLAIN, replace(PLAIN, entry_point="score"), "ENTRY_POINT_NO_RENAME"),
+]
+
+EXPORTED = replace(BASE, bounds=(("batch", 2, 16),))
+PT2 = [
+    ("nothing", EXPORTED, EXPORTED, ""),
+    ("a bound tightened", EXPORTED, replace(EXPORTED, bounds=(("batch", 2, 8),)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("a bound loosened", replace(EXPORTED, bounds=(("batch", 2, 8),)), EXPORTED, ""),
+    ("a lower bound raised", EXPORTED, replace(EXPORTED, bounds=(("batch", 4, 16),)), "INPUT_SHAPE_NOT_NARROWED"),
+    (
+        "the batch fixed",
+        EXPORTED,
+        replace(EXPORTED.change("user", shape=(4, 3)).change("item", shape=(4,)), bounds=()),
+        "INPUT_SHAPE_NOT_NARROWED",
+    ),
+    ("an argument less", EXPORTED, EXPORTED.without("item"), ""),
+    ("float32 to float64", EXPORTED, EXPORTED.change("user", dtype="float64"), "INPUT_SAME_DTYPE"),
+]
+
+SERVED = replace(BASE, entry_point="serving_default")
+SAVEDMODEL = [
+    ("nothing", SERVED, SERVED, ""),
+    ("a required input more", SERVED, SERVED.plus(Field("new")), "INPUT_NO_ADD_REQUIRED"),
+    ("an input less", SERVED, SERVED.without("item"), ""),
+    ("int64 to int32", SERVED, SERVED.change("item", dtype="int32"), "INPUT_SAME_DTYPE"),
+    ("the batch fixed", SERVED, SERVED.change("item", shape=(4,)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("another signature", SERVED, replace(SERVED, entry_point="score"), "ENTRY_POINT_NO_RENAME"),
+    ("an output of another name", SERVED, replace(SERVED, prefix="out_"), ""),
+]
+
+CASES = [
+    pytest.param(framework, *row[1:], id=f"{framework}: {row[0]}")
+    for framework, rows in (
+        *(("onnx", ONNX), ("torchscript", TORCHSCRIPT)),
+        *(("pt2", PT2), ("savedmodel", SAVEDMODEL)),
+    )
+    for row in rows
+]
+
+Export = Callable[[str, Model], Exported]
+
+
+@pytest.fixture(scope="session")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """Exports each model once."""
+    made: dict[tuple[str, Model], Exported] = {}
+
+    def exported(framework: str, model: Model) -> Exported:
+        if (framework, model) not in made:
+            folder: Path = tmp_path_factory.mktemp(framework)
+            made[framework, model] = getattr(echo_models, framework)(model, folder)
+        return made[framework, model]
+
+    return exported
+
+
+@pytest.mark.parametrize(("framework", "before", "after", "rule"), CASES)
+def test_a_change_counts_in_feed_exactly_if_a_request_is_refused_or_misread(
+    export: Export, framework: str, before: Model, after: Model, rule: str
+) -> None:
+    old, new = export(framework, before), export(framework, after)
+    rules = {change.rule for change in diff(old.signature, new.signature, Category.FEED)}
+    assert rules == set(rule.split())
+    assert bool(misread(old, new)) == bool(rules)
+
+
+@pytest.mark.parametrize(("framework", "before", "after", "rule"), CASES)
+def test_a_change_counts_in_wire_exactly_if_bytes_are_other_values(
+    export: Export, framework: str, before: Model, after: Model, rule: str
+) -> None:
+    old, new = export(framework, before), export(framework, after)
+    assert decoded_otherwise(old, new) == bool(diff(old.signature, new.signature, Category.WIRE))
