@@ -23,6 +23,7 @@ from msgspec import Struct
 from trimtab.bundles.store.entry import MAX_ENTRY_BYTES
 from trimtab.bundles.store.pointers import Pointer  # noqa: TC001  # msgspec reads the annotations at run time
 from trimtab.errors import StoreError
+from trimtab.signature import strict_json
 
 if TYPE_CHECKING:
     from trimtab.bundles.store.pointers import Stage, Tier
@@ -75,8 +76,8 @@ def acknowledged(store: Store, name: str, tier: Tier, stage: Stage) -> list[Ackn
 def decode_acknowledgment(data: bytes, where: str) -> Acknowledgment:
     """Read what an instance wrote. StoreError for anything else."""
     try:
-        return msgspec.json.decode(data, type=Acknowledgment)
-    except (msgspec.MsgspecError, RecursionError) as failure:
+        return msgspec.convert(strict_json.parse(data, where=where, error=StoreError), Acknowledgment)
+    except msgspec.ValidationError as failure:
         raise StoreError(
             str(failure),
             where=where,

@@ -10,7 +10,6 @@ else that a key was ever used for can pass as an attestation. Keys are PEM files
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -143,7 +142,7 @@ def check_attestation(data: bytes, digest: str, key: bytes | None = None) -> str
         attestation = msgspec.json.decode(data, type=Attestation)
         stated = base64.b64decode(attestation.public_key, validate=True)
         statement = base64.b64decode(attestation.ed25519, validate=True)
-    except (msgspec.MsgspecError, binascii.Error, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # of JSON, of base64, of UTF-8
         raise StoreError("it is no attestation") from None
     if attestation.attestation_version != ATTESTATION_VERSION:
         raise StoreError(f"it is of version {attestation.attestation_version}: {ATTESTATION_VERSION} is known")
