@@ -112,8 +112,10 @@ def test_show_says_what_is_in_force_and_who_follows(moving: Store, capsys: pytes
 
 def test_history_says_who_moved_what_and_why(moving: Store, capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "history", "--store", moving.name)
-    assert text.index("ci") < text.index("somebody")
-    assert "rollout: settled -> root_canary" in text.replace("\n", " ")
+    old, new = (each.digest.removeprefix("sha256:")[:12] for each in (OLD, NEW))
+    assert text.index("start by ci: ctr:9") < text.index("start by somebody: a test")
+    assert f"    root canary: {old} -> {old} + {new}\n    rollout: settled -> root_canary\n" in text
+    assert f"    leaf production: nothing -> {old}\n    rollout: none -> settled\n" in text
     assert "\x1b" not in text
     found = json.loads(printed(capsys, "history", "--store", moving.name, "--limit", "1", "--json"))
     assert [(each["number"], each["by"], each["move"]) for each in found["entries"]] == [(2, "ci", "start")]

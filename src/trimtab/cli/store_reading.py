@@ -144,24 +144,14 @@ def history(*, place: str, name: str, limit: int, as_json: bool) -> None:
 
 
 def _print_history(shown: list[Entry], entries: list[Entry]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from trimtab.signature.render import printable
 
-    table = Table("entry", "when", "who", "move", "from -> to", "why", box=None, pad_edge=False)
     before = {each.number: each for each in entries}
     for each in shown:
-        table.add_row(
-            str(each.number),
-            each.at[:19] + "Z",
-            Text(printable(each.by)),
-            Text(printable(each.move)),
-            Text("\n".join(_moves(before.get(each.number - 1), each)) or "-"),
-            Text(printable(each.why)),
-        )
-    Console(highlight=False).print(table)
+        why = f": {printable(each.why)}" if each.why else ""
+        click.echo(f"entry {each.number}  {each.at[:19]}Z  {printable(each.move)} by {printable(each.by)}{why}")
+        for moved in _moves(before.get(each.number - 1), each):
+            click.echo(f"    {moved}")
 
 
 def _moves(before: Entry | None, entry: Entry) -> list[str]:
