@@ -220,9 +220,12 @@ def test_warnings_leave_a_metric_open_unless_partial_answers_count() -> None:
     assert found[True].warnings == ("a store did not answer",)
 
 
-def test_redirects_are_not_followed_and_secrets_not_shown() -> None:
+@pytest.mark.parametrize("status", [302, 307])
+def test_redirects_are_not_followed_and_secrets_not_shown(status: int) -> None:
     def elsewhere(handler: BaseHTTPRequestHandler, _: str) -> None:
-        answer(handler, 307, b"", Location=f"http://eve:secret@127.0.0.1:{handler.server.server_port}/x?token=secret")
+        answer(
+            handler, status, b"", Location=f"http://eve:secret@127.0.0.1:{handler.server.server_port}/x?token=secret"
+        )
 
     with server(elsewhere) as url, pytest.raises(TrimtabError, match=r"a redirect to http://127.0.0.1/x") as raised:
         client(url.replace("//", "//me:secret@")).query_range("up", WINDOW)

@@ -40,6 +40,7 @@ SAID = {
     "either, up": (NOISE, OTHER + 10, Bad.EITHER, 5, "worse"),
     "either, down": (NOISE, OTHER - 10, Bad.EITHER, 5, "worse"),
     "either, neither": (NOISE, OTHER, Bad.EITHER, 5, "not worse"),
+    "either, at the margin": (NOISE, OTHER + 5, Bad.EITHER, 5, "open"),
     "constant and equal, no margin": ([0] * 20, [0] * 30, Bad.EITHER, 0, "not worse"),
     "constant, up within the margin": ([100] * 20, [104] * 20, Bad.INCREASE, 5, "not worse"),
     "constant, up at the margin": ([100] * 20, [105] * 20, Bad.INCREASE, 5, "open"),
@@ -72,6 +73,17 @@ def test_ranks_and_effect_are_scipys() -> None:
     assert found.effect.share == stats.mannwhitneyu(OTHER + 2, NOISE).statistic / 3600
     assert found.effect.low < found.effect.shift < found.effect.high
     assert found.effect.shift == np.median(np.subtract.outer(OTHER + 2, NOISE))
+
+
+def test_both_directions_share_the_error_rate_of_one() -> None:
+    either, up = (run(NOISE, OTHER + 6, bad=bad, margin=5) for bad in (Bad.EITHER, Bad.INCREASE))
+    assert (either.p_high, either.p_worse) == (up.p_worse, 2 * up.p_worse)
+
+
+def test_values_in_tenths_tie_as_whole_ones_do() -> None:
+    tenths, whole = [3, 4, 5, 6, 5, 4] * 20, [3, 4, 5, 6, 7, 4] * 20
+    found = run(np.array(tenths) / 10, np.array(whole) / 10, margin=0.1)
+    assert found.p_not_worse == run(tenths, whole, margin=1).p_not_worse
 
 
 def test_a_share_above_a_half_means_that_the_canary_is_above() -> None:
