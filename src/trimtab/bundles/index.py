@@ -27,6 +27,9 @@ SCHEMA = 1
 
 _Column: TypeAlias = Literal["digest", "input_digest", "document_hash"]
 
+UNREADABLE = (sqlite3.Error, ValueError)
+"""What reading a damaged database raises: the text of an error may be damaged too, and then is no UTF-8."""
+
 PATIENCE_S = 1.0
 """How long a file that somebody else writes is waited for."""
 
@@ -57,7 +60,7 @@ class SignatureIndex:
             connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S, check_same_thread=False
             )
-        except sqlite3.Error as failure:
+        except UNREADABLE as failure:
             return cls(None, f"{path}: {failure}")
         if not is_ours(connection):
             connection.close()
@@ -98,14 +101,12 @@ class SignatureIndex:
             return None
         try:
             row = self._connection.execute(_QUERIES[column], (value,)).fetchone()
-        except sqlite3.Error:
+        except UNREADABLE:
             return None
         if row is None:
             return None
-        *facts, written_seal, document = row
-        if not isinstance(document, bytes) or hashlib.sha256(document).digest() != facts[0]:
-            return None
-        return document if seal(*facts) == written_seal else None
+        facts, written_seal, document = list(row[:-2]), row[-2], row[-1]
+        return document if intact(facts, written_seal, document) else None
 
 
 _QUERY = "SELECT document_hash, digest, input_digest, format, names, seal, document FROM signatures WHERE"
@@ -121,6 +122,13 @@ def seal(*columns: object) -> bytes:
     return hashlib.blake2b(repr(columns).encode(), digest_size=16).digest()
 
 
+def intact(facts: list[object], written_seal: object, document: object) -> bool:
+    """Whether a row of signatures says what was written, and its document is what it was."""
+    if seal(*facts) != written_seal or not isinstance(document, bytes):
+        return False
+    return hashlib.sha256(document).digest() == facts[0]
+
+
 def _decoded(document: bytes | None) -> Signature | None:
     try:
         return None if document is None else decode_document(document, just_encoded=True)
@@ -133,6 +141,6 @@ def is_ours(connection: sqlite3.Connection) -> bool:
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.Error:
+    except UNREADABLE:
         return False
     return (application, schema) == (APPLICATION_ID, SCHEMA)

@@ -7,14 +7,13 @@ cannot be opened is made anew; what somebody else holds locked is left to him, a
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from trimtab.bundles.index import APPLICATION_ID, PATIENCE_S, SCHEMA, SignatureIndex, is_ours, seal
+from trimtab.bundles.index import APPLICATION_ID, PATIENCE_S, SCHEMA, UNREADABLE, SignatureIndex, intact, is_ours, seal
 from trimtab.bundles.reader_fingerprint import reader_fingerprint
 from trimtab.bundles.signature_facts import SignatureFacts
 from trimtab.errors import BundleError
@@ -39,7 +38,7 @@ _BATCH = 500
 class IndexUnusableError(Exception):
     """The index failed in the middle of a build, which then begins again. damaged: it is the file that is bad."""
 
-    def __init__(self, failure: sqlite3.Error) -> None:
+    def __init__(self, failure: Exception) -> None:
         self.damaged = not _is_of_the_place(failure)
         super().__init__(str(failure))
 
@@ -67,13 +66,13 @@ class BuildIndex(SignatureIndex):
             return cls.temporary()
         try:
             return cls(_opened(path))
-        except sqlite3.Error as failure:
+        except UNREADABLE as failure:
             if _is_of_the_place(failure):
                 return cls.temporary(f"{path}: the index is not used: {failure}")
         discard_index(path)
         try:
             return cls(_opened(path))
-        except sqlite3.Error as failure:
+        except UNREADABLE as failure:
             return cls.temporary(f"{path}: the index is not used: {failure}")
 
     @classmethod
@@ -88,7 +87,7 @@ class BuildIndex(SignatureIndex):
         try:
             facts = {each.document_hash: each for each in self._intact_facts()}
             rows = self._writing.execute("SELECT name, identity, document_hash, seal FROM versions").fetchall()
-        except sqlite3.Error as failure:
+        except UNREADABLE as failure:
             raise IndexUnusableError(failure) from failure
         return {
             name: (identity, facts[document_hash])
@@ -102,7 +101,7 @@ class BuildIndex(SignatureIndex):
             "SELECT document_hash, digest, input_digest, format, names, seal, document FROM signatures"
             " WHERE document_hash IN (SELECT document_hash FROM versions)"
         ):
-            if seal(*columns) == written_seal and hashlib.sha256(document).digest() == columns[0]:
+            if intact(columns, written_seal, document):
                 document_hash, digest, input_digest, format_, names = columns
                 yield SignatureFacts(
                     document_hash=document_hash,
@@ -142,7 +141,7 @@ class BuildIndex(SignatureIndex):
             for statement, row in pending:
                 self._writing.execute(statement, row)
             self._writing.execute("COMMIT")
-        except sqlite3.Error as failure:
+        except UNREADABLE as failure:
             raise IndexUnusableError(failure) from failure
 
     def _write(self, statement: str, *row: object) -> None:
@@ -187,6 +186,8 @@ def _opened(path: Path) -> sqlite3.Connection:
             _create(connection, fingerprint)
         elif not is_ours(connection):
             raise sqlite3.DatabaseError("not an index of this schema")
+        elif connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("the index is damaged")
         elif connection.execute("SELECT fingerprint FROM readers").fetchall() != [(fingerprint,)]:
             connection.execute("DELETE FROM versions")
             connection.execute("DELETE FROM readers")
@@ -206,7 +207,7 @@ def _create(connection: sqlite3.Connection, fingerprint: str) -> None:
     connection.execute("INSERT INTO readers VALUES (?)", (fingerprint,))
 
 
-def _is_of_the_place(failure: sqlite3.Error) -> bool:
+def _is_of_the_place(failure: Exception) -> bool:
     """Whether the file may be good, and it is the place, or somebody else at work on it, that does not let us."""
     code = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     return code in (
