@@ -150,7 +150,9 @@ def test_building_with_an_index_equals_building_without(
     tmp_path_factory: pytest.TempPathFactory, steps: list[list[tuple[str, str, Signature | str]]]
 ) -> None:
     repository = Repository(tmp_path_factory.mktemp("histories"))
-    repository.put("always/1", AGE)
+    for version in ("always/1", *MODELS):
+        repository.put(version, AGE)
+    repository.build()
     for changes in steps:
         time.sleep(TICK_S)
         for what, version, other in changes:
@@ -159,6 +161,30 @@ def test_building_with_an_index_equals_building_without(
         again = outcome(repository, index=True)
         assert repository.read == [] or isinstance(again, str)
         assert again == outcome(repository, index=False)
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [("put", PRICE), ("rewrite", PRICE), ("delete", AGE), ("move", "m/2"), ("swap", "m/1"), ("link", "m/1")],
+)
+def test_no_change_is_overlooked(repository: Repository, what: str, other: Signature | str) -> None:
+    repository.put("m/1", PRICE)
+    before = repository.build()
+    time.sleep(TICK_S)
+    change(repository, what, "ctr/1", other)
+    built = repository.build()
+    assert repository.same(built)
+    assert not built.bundle.same_content(before.bundle)
+
+
+def test_a_file_less_is_a_change(repository: Repository) -> None:
+    beside = repository.put("ctr/1", AGE).with_name("notes.txt")
+    beside.write_bytes(b"")
+    time.sleep(TICK_S)
+    repository.put("ctr/1", AGE)
+    repository.build()
+    beside.unlink()
+    assert repository.build().read == 1
 
 
 def outcome(repository: Repository, *, index: bool) -> object:
