@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import random
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -176,12 +177,24 @@ def test_errors_are_no_verdicts(folder: Folder, capsys: pytest.CaptureFixture[st
             read_report(folder.path / name)
 
 
-def test_waiting_looks_again_and_spends_its_error_rate(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_scipy_the_error_says_what_to_install(
+    folder: Folder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert folder.analyze() == 1
+    assert "pip install 'trimtab[canary]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_waiting_looks_again_and_tells_a_terminal(
+    folder: Folder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     folder.measure(slower=2.6)
     assert folder.analyze("--wait", "0.3", "--interval", "0.1", "--json") == 100
     out, err = capsys.readouterr()
     assert json.loads(out)["looks"] == 4
-    assert err.count("verdict inconclusive") == 3
+    assert err.count("verdict inconclusive") == (3 if terminal else 0)
 
 
 def test_waiting_ends_when_the_verdict_is_clear(folder: Folder) -> None:
@@ -198,7 +211,7 @@ def test_waiting_ends_when_the_verdict_is_clear(folder: Folder) -> None:
             folder.measure(slower=9)
 
     folder.measure(samples=7)
-    report = analyze_until_clear(analyzer, 600, 60, told=told.append, sleep=sleep)
+    report = analyze_until_clear(analyzer, 60, told=told.append, sleep=sleep)
     assert report.verdict is Verdict.FAIL
     assert slept == [60, 60, 60]
     assert [type(each) for each in told] == [Report, Report, TrimtabError]
@@ -209,7 +222,7 @@ def test_waiting_for_what_cannot_be_fetched_ends_with_why(folder: Folder) -> Non
     analyzer = Analyzer(read_configuration(folder.config), str(folder.path), looks=2)
     told: list[object] = []
     with pytest.raises(TrimtabError, match=r"latency\.csv"):
-        analyze_until_clear(analyzer, 60, 60, told=told.append, sleep=lambda _: None)
+        analyze_until_clear(analyzer, 60, told=told.append, sleep=lambda _: None)
     assert len(told) == 1
 
 

@@ -6,15 +6,17 @@ probability below 0.1 % (binomial), so that the bounds below would catch a test 
 
 from __future__ import annotations
 
-import sys
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from trimtab.observing.canary.configuration import Correction
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import canary_errors
+canary_errors = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).resolve().parents[2] / "benchmarks" / "canary_errors.py"))
+)
 
 RUNS = 150
 FALSE_AT_MOST = 17 / RUNS

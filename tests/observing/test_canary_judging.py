@@ -106,6 +106,8 @@ REFUSED = {
     "an unknown key": ("[analysis]\nconfidense = 0.9", "unknown field `confidense`"),
     "a confidence of percent": ("[analysis]\nconfidence = 95", "Expected `float` < 1.0"),
     "a negative margin": (f'{PROMETHEUS}[[metrics]]\nname = "m"\n{QUERY}\nmargin = -0.1', "`float` >= 0.0"),
+    "an endless time": (f'{PROMETHEUS}duration_s = inf\n[shadow]\nquery = "x"', "<= 1000000000"),
+    "a margin that is no number": (f'{PROMETHEUS}[[metrics]]\nname = "m"\n{QUERY}\nmargin = nan', "`float` >= 0.0"),
     "a direction that is none": (f'{PROMETHEUS}[[metrics]]\nname = "m"\n{QUERY}\nbad = "up"', "enum value 'up'"),
     "a query without its server": (f'[[metrics]]\nname = "m"\n{QUERY}', r"no \[prometheus\] with its url"),
     "a shadow query without its server": ('[shadow]\nquery = "x"', r"no \[prometheus\] with its url"),

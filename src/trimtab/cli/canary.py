@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def canary() -> None:
     help="The store whose rollout is analyzed: its pending bundle, from when its canary began.  [env: TRIMTAB_STORE]",
 )  # fmt: skip
 @name_option
-@click.option("--bundle", default="", metavar="DIGEST", help="The bundle that the canary serves, without a store.")
+@click.option("--bundle", default="", metavar="DIGEST", help="The bundle that the canary serves, to ask no store.")
 @click.option(
     "--wait", "wait_s", default=0.0, show_default=True, type=click.FloatRange(0), metavar="SECONDS",
     help="Go on analyzing for so long while the verdict is inconclusive.",
@@ -83,7 +84,7 @@ def analyze(
     configuration = read_configuration(config)
     subject = _subject(place, name, bundle)
     analyzer = Analyzer(configuration, str(config.parent), subject, looks_within(wait_s, interval_s))
-    report = analyze_until_clear(analyzer, wait_s, interval_s, told=_progress)
+    report = analyze_until_clear(analyzer, interval_s, told=_progress)
     encoded = encode_report(report)
     if report_file is not None:
         _write(report_file, encoded)
@@ -104,12 +105,14 @@ def _subject(place: str | None, name: str, bundle: str) -> Subject:
 
 
 def _progress(seen: Report | TrimtabError) -> None:
-    """What a look gave that was not the last, on standard error."""
+    """What a look gave that was not the last: failures always, verdicts to a terminal."""
     from trimtab.errors import TrimtabError
     from trimtab.observing.canary.text import verdict_line
 
-    text = f"error: {seen}" if isinstance(seen, TrimtabError) else f"{seen.made_at}  {verdict_line(seen)}"
-    click.echo(text, err=True)
+    if isinstance(seen, TrimtabError):
+        click.echo(f"error: {seen}", err=True)
+    elif sys.stderr.isatty():
+        click.echo(f"{seen.made_at}  {verdict_line(seen)}", err=True)
 
 
 def _write(path: Path, data: bytes) -> None:

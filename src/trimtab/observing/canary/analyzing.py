@@ -175,17 +175,16 @@ class Analyzer:
 
 def analyze_until_clear(
     analyzer: Analyzer,
-    wait_s: float,
     interval_s: float,
     *,
     told: Callable[[Report | TrimtabError], None],
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
 ) -> Report:
-    """Analyze until the verdict is pass or fail, or `wait_s` seconds are over; the last report.
+    """Analyze until the verdict is pass or fail, or the analyzer's `looks` are spent; the last report.
 
-    The analyzer's `looks` must be `looks_within(wait_s, interval_s)`. told: called with every report but the last, and
-    with every failure to fetch but the last, which is raised.
+    interval_s: between looks. told: called with every report but the last, and with every failure to fetch but the
+    last, which is raised.
     """
     for look in range(analyzer.looks):
         last = look == analyzer.looks - 1
@@ -199,7 +198,7 @@ def analyze_until_clear(
             if last or report.verdict is not Verdict.INCONCLUSIVE:
                 return report
             told(report)
-        sleep(min(interval_s, wait_s - interval_s * look))
+        sleep(interval_s)
     raise AssertionError("the last look returns or raises")
 
 

@@ -70,8 +70,8 @@ class Correction(StrEnum):
 
 
 _Share = Annotated[float, Meta(gt=0.5, lt=1)]
-_NotNegative = Annotated[float, Meta(ge=0)]
-_Positive = Annotated[float, Meta(gt=0)]
+_NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
+_Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,11 +139,11 @@ class Prometheus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     url: str
-    duration_s: _Positive = 3600.0
-    step_s: _Positive = 60.0
+    duration_s: _Seconds = 3600.0
+    step_s: _Seconds = 60.0
     baseline: str = "production"
     canary: str = "canary"
-    timeout_s: _Positive = 30.0
+    timeout_s: _Seconds = 30.0
     bearer_token_file: str = ""
     bearer_token_env: str = ""
     ca_file: str = ""
