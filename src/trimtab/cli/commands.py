@@ -23,6 +23,12 @@ COMMANDS = {
     "rules": LazyCommand("trimtab.cli.rules:rules", "List the rules between versions of a model, or explain one."),
     "bundle": LazyCommand("trimtab.cli.bundle:bundle", "Derive the allowlists of all models of a repository."),
     "store": LazyCommand("trimtab.cli.store:store", "Keep bundles, and the history of what is in force where."),
+    "rollout": LazyCommand(
+        "trimtab.cli.rollout:rollout", "Roll a bundle out stage by stage: roots first, back leaves first."
+    ),
+    "can-deploy": LazyCommand(
+        "trimtab.cli.can_deploy:can_deploy", "Say whether a version of a model may be deployed, and why."
+    ),
     "canary": LazyCommand(
         "trimtab.cli.canary:canary", "Compare a canary with the baseline beside it, and say whether it is worse."
     ),

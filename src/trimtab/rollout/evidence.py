@@ -38,13 +38,15 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """What is known besides the history's last entry.
 
     lease_s, acknowledge: the store's settings. words: what the instances of each tier and stage acknowledged.
-    moved: when the rollout at hand last changed each pointer; one that it has not changed is left out.
+    moved: when the rollout at hand last changed each pointer; one that it has not changed is left out. started_s: how
+    long ago that rollout was started, by the store's clock.
     """
 
     lease_s: float
     acknowledge: bool
     words: Mapping[Place, tuple[Acknowledged, ...]]
     moved: Mapping[Place, Moved]
+    started_s: float = 0.0
 
 
 def gather(store: Store, head: Entry) -> Evidence:
@@ -56,6 +58,7 @@ def gather(store: Store, head: Entry) -> Evidence:
         acknowledge=store.settings.acknowledge,
         words={place: tuple(acknowledged(store, head.name, *place)) for place in PLACES},
         moved={place: Moved(number, at_s, now - at_s) for place, (number, at_s) in moved.items()},
+        started_s=0.0 if head.rollout is None else now - _written_at(store, head, head.rollout.started),
     )
 
 

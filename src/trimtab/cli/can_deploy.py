@@ -1,0 +1,66 @@
+"""`trimtab can-deploy`: ask the live pointers whether a version of a model may be deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trimtab.cli.exit_codes import EXIT_REFUSED
+from trimtab.cli.store_option import store_option
+
+
+@click.command("can-deploy")
+@click.argument("model", metavar="MODEL:VERSION")
+@click.option("--to", "stage", type=click.Choice(["canary", "production"]), required=True, help="The stage.")
+@click.option(
+    "--tier",
+    type=click.Choice(["leaf", "root"]),
+    default="leaf",
+    show_default=True,
+    help="leaf: may leaves load it. root: are the roots told of it.",
+)
+@click.option(
+    "--artifact",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The artifact that is to be deployed: its signature must be the one that the roots know.",
+)
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def can_deploy(*, model: str, stage: str, tier: str, artifact: Path | None, place: str, as_json: bool) -> int:
+    """Say whether a version of a model may be deployed, and why.
+
+    Leaves may load a version when the roots of their stage know it: otherwise its requests would be trimmed by what
+    the roots know of others. Answered from what is in force in the store now, over all of its bundles. Exit code 0 for
+    yes, 100 for no.
+
+    \b
+    Examples:
+      trimtab can-deploy ctr:9 --to production --store deploy/store
+      trimtab can-deploy ctr:9 --to canary --artifact models/ctr/9/model.onnx --store deploy/store
+    """
+    import msgspec
+
+    from trimtab.bundles.store.opening import open_store
+    from trimtab.bundles.store.pointers import Stage, Tier
+    from trimtab.rollout.deploying import Question
+    from trimtab.rollout.deploying import can_deploy as answer
+
+    name, colon, version = model.rpartition(":")
+    if not colon or not version.isdecimal():
+        raise click.UsageError(f"expected MODEL:VERSION, such as ctr:9, got {model!r}.")
+    digest = ""
+    if artifact is not None:
+        from trimtab.artifacts import read_signature
+
+        digest = read_signature(artifact).digest
+    question = Question(model=name, version=version, stage=Stage(stage), tier=Tier(tier), digest=digest)
+    found = answer(open_store(place), question)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    else:
+        click.echo(f"{'yes' if found.yes else 'no'}: {model} to {tier} {stage}")
+        for each in (*found.reasons, *found.what_to_do):
+            click.echo(f"  {each.rstrip('.')}.")
+    return 0 if found.yes else EXIT_REFUSED
