@@ -20,7 +20,8 @@ import click
 def rules(*, rule: str | None, category: str, as_json: bool) -> None:
     """List the rules between versions of a model, or explain one.
 
-    Categories are sets of rules, each a part of the one before: FREEZE, SCHEMA, FEED, WIRE.
+    Categories are sets of rules, each a part of the one before: FREEZE (nothing of the contract changes), SCHEMA (what
+    callers rely on stays), FEED (requests of the old version are read as they were meant), WIRE (their bytes are).
 
     \b
     Examples:
@@ -44,6 +45,8 @@ def rules(*, rule: str | None, category: str, as_json: bool) -> None:
                 "breaks": each.breaks,
                 "notice": each.notice.value,
                 "remedy": each.remedy,
+                "fork": each.forks,
+                "why": each.why,
             }
             for each in chosen
         ]

@@ -50,6 +50,8 @@ class Change(Finding, frozen=True):
     @property
     def remedy(self) -> str:
         """What to do about it, beginning with the cheaper way."""
+        if not self.declaration.forks:
+            return self.declaration.remedy
         fork = f"Publish it under a new name: {self.fork}" if self.fork else FORK
         return f"{self.declaration.remedy} Or: {fork}" if self.declaration.remedy else fork
 

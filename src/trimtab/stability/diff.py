@@ -84,15 +84,15 @@ def _overload_changes(entry_point: str, old: tuple[Overload, ...], new: tuple[Ov
     places = {id(each): number for number, each in enumerate(new)}
     for place, pair in _placed_overloads(entry_point, old, new):
         if pair.new is None and pair.old is not None:
-            yield Seen("OVERLOAD_NO_DELETE", place, "the overload is gone", _inputs_of(pair.old))
+            yield Seen("OVERLOAD_NO_DELETE", place, "the overload is gone", _call(pair.old))
         elif pair.old is None and pair.new is not None:
             added_at.append(places[id(pair.new)])
-            yield Seen("OVERLOAD_NO_ADD", place, "the overload is new", "", _inputs_of(pair.new))
+            yield Seen("OVERLOAD_NO_ADD", place, "the overload is new", "", _call(pair.new))
         elif pair.old is not None and pair.new is not None:
             order.append(places[id(pair.new)])
             yield from _signature_changes(place, pair.old, pair.new)
     if order != sorted(order) or (order and min(added_at, default=len(new)) < max(order)):
-        before, after = (" | ".join(map(_inputs_of, side)) for side in (old, new))
+        before, after = (", then ".join(map(_call, side)) for side in (old, new))
         problem = "overloads are tried in another order"
         yield Seen("OVERLOAD_SAME_ORDER", f"entry point {entry_point}", problem, before, after)
 
@@ -108,8 +108,9 @@ def _placed_overloads(
         yield f"{entry_point}, overload {(it and it.name) or numbers[id(it)]}" if several else entry_point, pair
 
 
-def _inputs_of(overload: Overload) -> str:
-    return names(value.name for value in overload.inputs)
+def _call(overload: Overload) -> str:
+    """An overload as a call: its inputs with their types."""
+    return f"({names(f'{value.name}: {value.type}' for value in overload.inputs)})"
 
 
 def _signature_changes(place: str, old: Overload, new: Overload) -> Iterator[Seen]:

@@ -27,6 +27,7 @@ class StabilityRule(Struct, frozen=True):
     category: the laxest category that includes it. law: what must hold. breaks: who breaks otherwise, as a sentence.
     remedy: what to do instead of forking the model, as a sentence; empty where there is nothing but a fork.
     why: why it has this category and no other, where that is not plain: mostly what the frameworks do.
+    forks: whether a new name for the model is a way out.
     """
 
     name: str
@@ -37,15 +38,21 @@ class StabilityRule(Struct, frozen=True):
     remedy: str = ""
     why: str = ""
     level: Level = Level.ERROR
+    forks: bool = True
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Every category that includes it."""
+        return tuple(each for each in Category if each.includes(self.category))
 
     @property
     def page(self) -> str:
         """The rule's page of the documentation."""
         parts = [
             self.law,
-            f"Categories: {', '.join(each.value for each in Category if each.includes(self.category))}.",
+            f"Categories: {', '.join(each.value for each in self.categories)}.",
             f"Who breaks: {self.breaks} How they notice: {self.notice.value}.",
-            f"Instead: {self.remedy or FORK}",
+            f"Instead: {' Or: '.join(filter(None, (self.remedy, FORK if self.forks else '')))}",
         ]
         if self.why:
             parts.append(f"Why in this category: {self.why}")

@@ -204,6 +204,7 @@ WHOLE = (
         "Roots have no allowlist for it, the leaf does not load it, and no later version can be held against it.",
         _ERROR,
         "Export it in a format that states its inputs, or embed a signature: trimtab embed FILE --signature S.",
+        forks=False,
     ),
     StabilityRule(
         "SIGNATURE_MATCHES_GRAPH",
@@ -212,6 +213,7 @@ WHOLE = (
         "Roots send what is declared, and the model takes what its graph says.",
         _ERROR,
         "Correct the document, or embed what the graph says: trimtab embed FILE --derive.",
+        forks=False,
     ),
     StabilityRule(
         "SIGNATURE_SAME_DIGEST",
@@ -228,9 +230,10 @@ WAIVERS = (
         "WAIVER_EXPIRED",
         WIRE,
         "No waiver is past its day.",
-        "Nobody yet: the change that it let through is refused again, and somebody must decide.",
+        "Whoever publishes the model: the change that was let through is refused again, and somebody must decide.",
         _ERROR,
         "Fork the model, undo the change, or renew the waiver with a reason that holds today.",
+        forks=False,
     ),
     StabilityRule(
         "WAIVER_UNMATCHED",
@@ -240,5 +243,6 @@ WAIVERS = (
         _NOTHING,
         "Remove it from trimtab.toml.",
         level=Level.WARNING,
+        forks=False,
     ),
 )

@@ -15,7 +15,7 @@ class _Wording(Struct, frozen=True):
     """What the rules of inputs and those of features say otherwise.
 
     kind: how the rules' names begin. noun, an, one: what a law is about. lag: what happens to a new one on its way.
-    extra: what happens to one that is no longer wanted. keep: how one that is not needed stays. alias: who knows them.
+    extra, extra_notice: what happens to one that is gone. keep: how one stays that is not needed. alias: who knows any.
     """
 
     kind: str
@@ -24,6 +24,7 @@ class _Wording(Struct, frozen=True):
     one: str
     lag: str
     extra: str
+    extra_notice: Notice
     keep: str
     alias: str
 
@@ -36,6 +37,7 @@ _INPUT = _Wording(
     lag="Callers of the old version do not send it, and roots that trim by the old allowlist drop it",
     extra="Roots that trim stop sending it. Callers that no root trims for send it still: servers that refuse what "
     "they do not know (Triton, TF Serving, ONNX Runtime) refuse the request.",
+    extra_notice=Notice.ERROR,
     keep="Keep the input and let the model ignore it.",
     alias="Only leaves that read the signature know aliases; Triton and TF Serving refuse the old name.",
 )
@@ -45,8 +47,9 @@ _FEATURE = _Wording(
     an="a feature inside an input",
     one="A feature inside an input",
     lag="Callers and feature fetches of the old version do not put it in",
-    extra="Feature fetches stop reading it. Callers that put it in still send bytes for nothing; in a matrix it shifts "
-    "the columns behind it.",
+    extra="Nobody at once: feature fetches stop reading it, and a parsing graph ignores it. In a matrix the columns "
+    "behind it move, which has rules of its own.",
+    extra_notice=Notice.NOTHING,
     keep="Keep the feature and let the model ignore it.",
     alias="Only what reads the signature knows aliases; a parsing graph and a table's columns go by the new name.",
 )
@@ -76,7 +79,7 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
             SCHEMA,
             f"No {it.noun} is taken away.",
             it.extra,
-            _ERROR,
+            it.extra_notice,
             it.keep,
             "A request that is trimmed for the new version arrives without it, and is accepted.",
         ),
@@ -190,7 +193,7 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
             "Callers that send a category that is gone: the encoder refuses it, or takes it for an unknown one.",
             _SILENT,
             "Keep the category.",
-            "scikit-learn's encoders and XGBoost refuse a category that they do not know; LightGBM takes it for a "
+            "Encoders of scikit-learn and XGBoost refuse a category that they do not know; LightGBM takes it for a "
             "missing value.",
         ),
         StabilityRule(
@@ -279,6 +282,7 @@ _OF_INPUTS_ALONE = (
         "Nothing; look at it if the range moved far.",
         "It is a note, unlike the ranges that a signature promises.",
         Level.NOTE,
+        forks=False,
     ),
     StabilityRule(
         "INPUT_SAME_CONSTANT",

@@ -86,35 +86,35 @@ class Symbols:
         """What the new size no longer allows."""
         before, after = self._interval(0, old), self._interval(1, new)
         if not after.holds(before):
-            return f"{_size(old)} ({_words(before)}) became {_size(new)} ({_words(after)})"
+            return f"{_size(old, before)} became {_size(new, after)}"
         if not isinstance(new, str):
             return ""
         if not is_symbol(new):
             return self._narrowed_expression(old, new)
         if not self._tied.same(old, new) and len(ties.olds(new)) > 1:
-            return f"{_size(old)} must now equal other sizes called {new}"
+            return f"{_said(old)} must now equal other sizes called {new}"
         if old is None and ties.olds(new)[None] > 1:
-            return f"an unknown size must now equal other sizes called {new}"
+            return f"a size that could be any must now equal other sizes called {new}"
         return ""
 
     def _narrowed_expression(self, old: Dim, new: str) -> str:
         if not isinstance(old, str) or not self._same_text(old, new):
-            return f"{_size(old)} became the expression {new}"
+            return f"{_said(old)} became the expression {new}"
         for one, other in zip(_symbols(old), _symbols(new), strict=True):
             before, after = self._interval(0, one), self._interval(1, other)
             if not after.holds(before):
-                return f"{other} in {new} ({_words(before)}) became {_words(after)}"
+                return f"{_size(one, before)} in {old} became {_size(other, after)}"
         return ""
 
     def _widened(self, old: Dim, new: Dim) -> str:
         """What the new size allows beyond the old one: the same question of the two sides exchanged."""
         before, after = self._interval(0, old), self._interval(1, new)
         if not before.holds(after):
-            return f"{_size(old)} ({_words(before)}) became {_size(new)} ({_words(after)})"
+            return f"{_size(old, before)} became {_size(new, after)}"
         if isinstance(old, str) and not self._same_text(old, new):
             news = self._tied.news(old)
             if not is_symbol(old) or len(news) > 1 or (new is None and news[None] > 1):
-                return f"the size {old}, which followed from other sizes, became {_size(new)}"
+                return f"the size {old}, which followed from other sizes, became {_said(new)}"
         return ""
 
     def _same(self, old: Dim, new: Dim) -> bool:
@@ -217,13 +217,18 @@ def _dims(type_: Type | None) -> Iterator[Dim]:
         yield from shape_of(type_) or ()
 
 
-def _size(dim: Dim) -> str:
-    return "an unknown size" if dim is None else str(dim)
+def _said(dim: Dim) -> str:
+    return "any size" if dim is None else str(dim)
 
 
-def _words(interval: Interval) -> str:
-    if interval.low == interval.high:
-        return "fixed"
+def _size(dim: Dim, bounds: Interval) -> str:
+    """A size with its bounds: `8`, `any size`, `batch (1 to 64)`."""
+    if isinstance(dim, str):
+        return f"{dim} ({_bounds(bounds)})"
+    return _said(dim)
+
+
+def _bounds(interval: Interval) -> str:
     if interval.high is None:
         return "any size" if interval.low <= 0 else f"{interval.low} or more"
     return f"{interval.low} to {interval.high}"

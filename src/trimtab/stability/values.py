@@ -42,7 +42,8 @@ def value_changes(kind: str, pair: Pair[Input] | Pair[Feature], place: str, symb
         yield Seen(f"{kind}_{rule}", subject, problem, before, after)
     for change in type_changes(old.type, new.type, symbols):
         rule = "SAME_KIND" if (kind, change.rule) == ("FEATURE", "SAME_CONSTANT") else change.rule
-        yield Seen(f"{kind}_{rule}", subject, change.problem, str(old.type), str(new.type))
+        sides = (str(side.type).removeprefix("= ") for side in (old, new))
+        yield Seen(f"{kind}_{rule}", subject, change.problem, *sides)
 
 
 def must_be_sent(value: Value) -> bool:
