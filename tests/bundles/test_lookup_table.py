@@ -142,6 +142,7 @@ def slow_lookup(maps: dict[str, Bundle], model: str, version: str, policy: MissP
         all(each.models[model].attested_stable for each in having)
         and len(published) == 1
         and all(len(each) == 1 for each in digests.values())
+        and len(set(map(frozenset, names.values()))) == 1
     )
     latest = max(names)
     if version in map(str, names):

@@ -42,8 +42,9 @@ class Lookup(Struct, frozen=True):
 class MappedModel(Struct, frozen=True, kw_only=True, gc=False):
     """One model as all bundles together know it.
 
-    attested_stable: every bundle that has the model attests it, with one and the same input digest, and no two of them
-    disagree about a version. versions: in ascending order. digests: by version; None where bundles disagree.
+    attested_stable: every bundle that has the model attests it, with one and the same input digest and allowlist, and
+    no two of them disagree about a version. versions: in ascending order. digests: by version; None where bundles
+    disagree.
     """
 
     attested_stable: bool
@@ -170,6 +171,7 @@ def _merge(model: str, sources: Sources, table: AllowlistTable) -> tuple[MappedM
             )
     published = {digest for _, bundled in sources for digest in bundled.published}
     attested = all(bundled.attested_stable for _, bundled in sources) and len(published) == 1 and not conflicts
+    attested = attested and len(set(allowlists.values())) == 1  # two releases may list one contract in two ways
     merged = MappedModel(
         attested_stable=attested, latest=versions[-1], versions=versions, digests=MappingProxyType(digests)
     )
