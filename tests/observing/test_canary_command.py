@@ -27,6 +27,7 @@ from trimtab.observing.canary.page import as_page
 from trimtab.observing.canary.report import Report, read_report
 from trimtab.observing.canary.rollout import canary_of
 from trimtab.observing.canary.text import as_text
+from trimtab.rollout import reports
 
 CONFIG = """
 [[metrics]]
@@ -115,6 +116,8 @@ def test_the_report_has_what_a_rollout_reads(folder: Folder) -> None:
     assert len(latency["canary"]["values"]) == latency["canary"]["samples"] == 60
     assert shadow["counts"] == {"equal": 500, "different": 0, "failed": 1}
     assert msgspec.json.decode(file.read_bytes(), type=Report) == read_report(file)
+    as_rollouts_read = reports.read_report(file)
+    assert (as_rollouts_read.verdict, as_rollouts_read.bundle) == ("pass", digest)
 
 
 def test_the_page_stands_alone_and_shows_text_as_text(folder: Folder) -> None:
