@@ -192,8 +192,10 @@ def _as_we_write_it(data: bytes) -> BundleDocument | None:
         document = _DECODER.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None  # the strict parser says what is wrong
-    same = document.bundle_version == BUNDLE_VERSION and _ENCODER.encode(document) == data.removesuffix(b"\n")
-    return document if same else None
+    if document.bundle_version != BUNDLE_VERSION:
+        return None
+    written = _ENCODER.encode(document)
+    return document if data.startswith(written) and data[len(written) :] in (b"", b"\n") else None
 
 
 def _document(data: bytes, where: str) -> BundleDocument:
