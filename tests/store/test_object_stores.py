@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from s3_server import SmallS3, environment, small_s3
+from s3_server import SmallS3, azure, environment, small_s3
 from store_making import NEW, OLD, a_signature, begin, documents, start, touched
 
 from trimtab.bundles.store.acknowledged import Acknowledgment, acknowledge, acknowledged
@@ -99,6 +99,21 @@ def test_a_server_without_conditional_puts_is_refused(server: SmallS3) -> None:
         Store.create(quick())
     with pytest.raises(StoreError, match="expected a store"):
         open_store("s3://bucket/store")
+
+
+def test_azure_says_in_its_own_way_that_an_object_is_there(server: SmallS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in azure(server.url).items():
+        monkeypatch.setenv(name, value)
+    server.taken = 409
+    storage = object_storage("az://bucket/store", timeout=2)
+    assert storage.create("a", b"mine")
+    assert not storage.create("a", b"theirs")
+    assert sum(method == "PUT" for method, _ in server.asked) == 2
+    assert storage.read("a", 10) == b"mine"
+    server.trouble.puts += ["lost"]
+    assert storage.create("b", b"mine")
+    server.trouble.puts += ["503"]
+    assert not storage.create("b", b"theirs")
 
 
 def test_no_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from s3_server import SmallS3, environment, small_s3
+from s3_server import SmallS3, environment, google, small_s3
 
 from trimtab.bundles.store.local import LocalStorage
 from trimtab.bundles.store.objects import ObjectStorage, object_storage
@@ -31,16 +31,16 @@ def memory(prefix: str = "below/this") -> ObjectStorage:
     return ObjectStorage("memory", place, once=place, prefix=prefix)
 
 
-@pytest.fixture(params=["folder", "memory", "memory without a prefix", "s3"])
+@pytest.fixture(params=["folder", "memory", "memory without a prefix", "s3", "gs"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     if request.param == "folder":
         place: Storage = LocalStorage(tmp_path / "made" / "here")
-    elif request.param == "s3":
+    elif request.param in ("s3", "gs"):
         server = request.getfixturevalue("server")
         server.objects.clear()
-        for name, value in environment(server.url).items():
+        for name, value in {**environment(server.url), **google(server.url, tmp_path)}.items():
             monkeypatch.setenv(name, value)
-        place = object_storage("s3://bucket/a/prefix")
+        place = object_storage(f"{request.param}://bucket/a/prefix")
     else:
         place = memory("" if "without" in request.param else "below/this")
     place.prepare()

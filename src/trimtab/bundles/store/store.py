@@ -146,7 +146,8 @@ class Store:
 
     def names(self) -> list[str]:
         """The bundle names that have a history, sorted."""
-        return [name for name in self.storage.folders("history/") if self.entry(name, 1) is not None]
+        names = filter(_NAME.fullmatch, self.storage.folders("history/"))
+        return [name for name in names if self.storage.changed_at(_entry_key(name, 1)) is not None]
 
     def entry(self, name: str, number: int) -> Entry | None:
         """One entry of a history; None where the history does not go so far."""
