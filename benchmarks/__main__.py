@@ -27,6 +27,7 @@ NAMES = (
     "consolidated_map",
     "building",
     "converting",
+    "checking",
 )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from signature_places import built, repository, stored
 
+from signature_places import built, repository, stored
 from trimtab.bundles.references import Reference, artifact_at, parse_reference, read_reference, version_at
 from trimtab.errors import TrimtabError
 
@@ -151,7 +151,7 @@ def test_any_name_is_a_reference_and_a_path_that_exists_wins(text: str, exists: 
 @given(st.text(st.sampled_from("./#@:1a~\0 ") | st.characters(), max_size=12))
 def test_no_text_brings_anything_but_an_error_of_ours(text: str) -> None:
     with contextlib.suppress(TrimtabError):
-        version_at(parse_reference(text)).source.read()
+        version_at(parse_reference(text)).read()
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,24 @@ def test_bundles_and_stores(live: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["check", str(bundle), "--against", store]) == 0
 
 
+def test_outputs_in_another_order_are_seen_though_the_digest_is_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version, outputs in ((1, ("a", "b")), (2, ("b", "a"))):
+        path = tmp_path / f"r{version}" / "m" / str(version) / "model.onnx"
+        path.parent.mkdir(parents=True)
+        nodes = [helper.make_node("Identity", ["x"], [name]) for name in outputs]
+        x, *values = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("x", *outputs))
+        onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], values), ir_version=8), path)
+    bundles = [built(tmp_path / f"r{version}", tmp_path / f"b{version}.json") for version in (1, 2)]
+    store = stored(tmp_path / "store", bundles[0])
+    capsys.readouterr()
+    for new in (tmp_path / "r2", bundles[1]):
+        for against in (tmp_path / "r1", bundles[0], store):
+            printed = refused(["check", str(new), "--against", str(against)], capsys)
+            assert [each["rule"] for each in printed["changes"]] == ["OUTPUT_SAME_ORDER"]
+
+
 def test_what_cannot_be_read_does_not_hide_the_rest(
     live: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -15,9 +14,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trimtab.bundles.forking import fork_command, fork_name
-from trimtab.bundles.versions import InArtifact, Source
+from trimtab.bundles.versions import Opened, Source
 from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError, TrimtabError
 from trimtab.stability.gate import Candidate, changes_of, contradicted, without_signature
+from trimtab.stability.order import READ_BY_POSITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +52,8 @@ def hold(
     category_of: what each model is held to. jobs: how many processes; by default as many as there are processors, or
     none but this one for few versions. advance: called after each version.
     Never raises for what cannot be read: the error is in the result. A version that follows one which is itself new
-    and cannot be read is not compared, and has no error of its own.
+    and cannot be read is not compared, and has no error of its own. Where the old signature is not to be had, an equal
+    digest is enough.
     """
     successors = succession.successors
     new = {each.new.name for each in successors}
@@ -62,6 +63,7 @@ def hold(
             new=each.new.source,
             old=each.old.source if each.old is not None else None,
             old_is_new=each.old is not None and each.old.name in new,
+            old_digest=each.old.digest if each.old is not None else "",
             same=_same(each),
             category=category_of(each.model),
         )
@@ -76,12 +78,17 @@ def hold(
 
 
 class _Task(Struct, frozen=True, kw_only=True):
-    """A pair to compare. old_is_new: whether the old one is also compared as a new one. same: equal by its digests."""
+    """A pair to compare.
+
+    old_is_new: whether the old one is also compared as a new one. old_digest: of the old one, where its place states
+    it. same: whether there is nothing to read, because both places say enough.
+    """
 
     model: str
     new: Source
     old: Source | None
     old_is_new: bool
+    old_digest: str
     same: bool
     category: Category
 
@@ -90,12 +97,14 @@ _Result: TypeAlias = "list[Change] | TrimtabError"
 
 
 def _same(successor: Successor) -> bool:
-    """Whether both sides state one digest, so that there is nothing to read."""
-    old = successor.old
-    return old is not None and bool(old.digest) and old.digest == successor.new.digest
+    """Whether both sides state one digest, and nothing that the digest leaves out can differ."""
+    new, old = successor.new, successor.old
+    if old is None or not old.digest or old.digest != new.digest:
+        return False
+    return old.source.key == new.source.key or new.format not in READ_BY_POSITION
 
 
-_WORTH_PROCESSES = 400
+_WORTH_PROCESSES = 1500
 """Starting processes takes as long as comparing so many small artifacts."""
 
 _BATCH = 64
@@ -141,6 +150,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload([__name__])
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
 
 
@@ -159,25 +169,24 @@ def _processors() -> int:
 
 def _compare_batch(batch: Sequence[_Task]) -> list[_Result]:
     """Compare neighbors, and read what two of them share once."""
-    results: list[_Result] = []
-    for _, tasks in groupby(batch, lambda it: it.model):
-        read: dict[Source, Signature | TrimtabError] = {}
-        results += [_compare(task, read) for task in tasks]
-    return results
+    with Opened() as opened:
+        reader = _Reader(opened)
+        return [_compare(task, reader) for task in batch]
 
 
-def _compare(task: _Task, read: dict[Source, Signature | TrimtabError]) -> _Result:
+def _compare(task: _Task, reader: _Reader) -> _Result:
     if task.same:
         return []
-    new = _signature(task.new, read)
+    new = reader.read(task.new)
     if isinstance(new, TrimtabError):
         wrong = _as_seen(new)
         return changes_of(Candidate(task.model, None, wrong), task.category) if wrong is not None else new
-    if task.old is None:
+    if task.old is None or (task.old_digest == new.digest and new.provenance.format not in READ_BY_POSITION):
         return []
-    old = _signature(task.old, read)
+    old = reader.read(task.old)
     if isinstance(old, TrimtabError):
-        return [] if task.old_is_new else old
+        known = task.old_is_new or task.old_digest == new.digest
+        return [] if known else old
     if _written_alike(old, new):
         return []
     return changes_of(Candidate(task.model, old, new), task.category)
@@ -195,20 +204,35 @@ def _written_alike(old: Signature, new: Signature) -> bool:
     return one == other
 
 
-def _signature(source: Source, read: dict[Source, Signature | TrimtabError]) -> Signature | TrimtabError:
-    if source not in read:
-        try:
-            read[source] = source.read()
-        except TrimtabError as failure:
-            read[source] = failure
-        except Exception as failure:  # noqa: BLE001  # a fault of ours or of a plug-in must not stop the others
-            read[source] = ArtifactError(
-                "reading it failed in a way that was not foreseen",
-                where=source.path if isinstance(source, InArtifact) else "",
-                got=f"{type(failure).__name__}: {failure}",
-                hint="This is a fault of trimtab or of a format plug-in. Please report it, with the file if you can.",
-            )
-    return read[source]
+class _Reader:
+    """Signatures, each read once."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._read: dict[tuple[str, str], Signature] = {}
+        self._failed: dict[Source, TrimtabError] = {}
+
+    def read(self, source: Source) -> Signature | TrimtabError:
+        """The signature, or why it cannot be read."""
+        if (signature := self._read.get(source.key)) is not None:
+            return signature
+        if source not in self._failed:
+            try:
+                return self._read.setdefault(source.key, source.read(self._opened))
+            except TrimtabError as failure:
+                self._failed[source] = failure
+            except Exception as failure:  # noqa: BLE001  # a fault of ours or of a plug-in must not stop the others
+                self._failed[source] = _fault(source, failure)
+        return self._failed[source]
+
+
+def _fault(source: Source, failure: Exception) -> ArtifactError:
+    return ArtifactError(
+        "reading it failed in a way that was not foreseen",
+        where=source.key[0],
+        got=f"{type(failure).__name__}: {failure}",
+        hint="This is a fault of trimtab or of a format plug-in. Please report it, with the file if you can.",
+    )
 
 
 def _as_seen(failure: TrimtabError) -> Seen | None:

@@ -78,7 +78,7 @@ def read_reference(text: str) -> Signature:
     BundleError or StoreError that names what is there where the reference names nothing, or many; errors of
     `trimtab.read_signature` else.
     """
-    return version_at(parse_reference(text)).source.read()
+    return version_at(parse_reference(text)).read()
 
 
 def version_at(reference: Reference) -> Version:

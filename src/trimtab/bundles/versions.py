@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from msgspec import Struct
 
@@ -28,13 +28,46 @@ if TYPE_CHECKING:
     from trimtab.signature.model import Signature
 
 
+class Opened:
+    """Stores and indexes that stay open while many signatures are read from them. To be used in a `with` statement."""
+
+    def __init__(self) -> None:
+        self._stores: dict[str, Store] = {}
+        self._indexes: dict[str, SignatureIndex] = {}
+
+    def store(self, place: str) -> Store:
+        """The store at a place. StoreError where there is none."""
+        if place not in self._stores:
+            self._stores[place] = open_store(place)
+        return self._stores[place]
+
+    def index(self, bundle: str) -> SignatureIndex:
+        """The index beside a bundle file."""
+        if bundle not in self._indexes:
+            self._indexes[bundle] = SignatureIndex.beside(Path(bundle))
+        return self._indexes[bundle]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for index in self._indexes.values():
+            index.close()
+
+
 class InArtifact(Struct, frozen=True):
     """A signature in an artifact: a path, or a URL."""
 
     path: str
 
-    def read(self) -> Signature:
+    @property
+    def key(self) -> tuple[str, str]:
+        """What two sources of one signature have in common."""
+        return self.path, ""
+
+    def read(self, opened: Opened) -> Signature:
         """The artifact's signature. Errors as of `trimtab.read_signature`."""
+        del opened
         from trimtab.artifacts import read_signature
 
         return read_signature(self.path)
@@ -47,10 +80,15 @@ class InBundle(Struct, frozen=True):
     entry: str
     digest: str
 
-    def read(self) -> Signature:
+    @property
+    def key(self) -> tuple[str, str]:
+        """As of `InArtifact`."""
+        return self.bundle, self.digest
+
+    def read(self, opened: Opened) -> Signature:
         """The signature from the index beside the bundle. BundleError where it is not there."""
-        with SignatureIndex.beside(Path(self.bundle)) as index:
-            signature = index.signature(self.digest)
+        index = opened.index(self.bundle)
+        signature = index.signature(self.digest)
         if signature is None:
             raise BundleError(
                 "the bundle states the digest alone, and the index beside it does not have the signature",
@@ -69,10 +107,15 @@ class InStore(Struct, frozen=True):
     entry: str
     digest: str
 
-    def read(self) -> Signature:
+    @property
+    def key(self) -> tuple[str, str]:
+        """As of `InArtifact`."""
+        return self.store, self.digest
+
+    def read(self, opened: Opened) -> Signature:
         """The signature from the store. StoreError where it is not there."""
         try:
-            return open_store(self.store).signature(self.digest)
+            return opened.store(self.store).signature(self.digest)
         except StoreError as failure:
             raise failure.within(self.entry) from None
 
@@ -82,8 +125,14 @@ class Unreadable(Struct, frozen=True):
 
     error: TrimtabError
 
-    def read(self) -> Signature:
+    @property
+    def key(self) -> tuple[str, str]:
+        """As of `InArtifact`."""
+        return str(self.error), ""
+
+    def read(self, opened: Opened) -> Signature:
         """Raises the error."""
+        del opened
         raise self.error
 
 
@@ -109,6 +158,11 @@ class Version(Struct, frozen=True, kw_only=True):
     def repository(self) -> str:
         """The repository's folder; empty where the version is in none."""
         return os.path.dirname(os.path.dirname(self.folder)) or "." if self.folder else ""
+
+    def read(self) -> Signature:
+        """The version's signature. Errors as of its source."""
+        with Opened() as opened:
+            return self.source.read(opened)
 
 
 def versions_in_repository(root: str) -> list[Version]:
