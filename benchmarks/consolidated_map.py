@@ -3,8 +3,8 @@
     python benchmarks/consolidated_map.py [--json FILE]
 
 Ten bundles of 1,000 models. "100 lists": all models share 100 allowlists. "no list twice": each has its own 1,000 of
-5,000 names. "own names": and each bundle has names that the others do not. "rollout": every bundle is there as current
-and pending, whose further version of each model has yet another list.
+5,000 names. "own names": and each bundle has names that the others do not. "rollout": as "no list twice", no model is
+attested, and one bundle is there as current and pending, whose further version of each model has yet another list.
 
 Each case has a process of its own. "peak" is that of decoding, of building, and of building once more while the first
 map is in force. "pause" is the longest that another thread, which does nothing but look up, went without an answer
@@ -81,9 +81,9 @@ def publish(case: str, folder: Path) -> None:
     from trimtab.bundles.bundle import encode_bundle
 
     for number in range(BUNDLES):
-        for pending in (False, True) if case == "rollout" else (False,):
-            made = make(case, number, pending)
-            (folder / f"{made.name}{'-pending' if pending else ''}.json").write_bytes(encode_bundle(made))
+        (folder / f"{number}.json").write_bytes(encode_bundle(make(case, number, pending=False)))
+    if case == "rollout":
+        (folder / "pending.json").write_bytes(encode_bundle(make(case, 0, pending=True)))
     (folder / "next").write_bytes(encode_bundle(make(case, 0, pending=False, serial=3)))
 
 
@@ -100,9 +100,9 @@ def make(case: str, number: int, pending: bool, serial: int = 1) -> Bundle:
     place = {each: index for index, each in enumerate(allowlists)}
 
     def version(model: int, text: int) -> BundledVersion:
-        index = place[drawn[(model + text * MODELS) % distinct]]
-        contract = f"sha256:{hashlib.sha256(f'{number} {index}'.encode()).hexdigest()}"
-        return BundledVersion(digest=contract, input_digest=contract, allowlist=index, format="onnx")
+        which = (model + text * MODELS) % distinct
+        contract = f"sha256:{hashlib.sha256(f'{number} {serial} {which}'.encode()).hexdigest()}"
+        return BundledVersion(digest=contract, input_digest=contract, allowlist=place[drawn[which]], format="onnx")
 
     models = {}
     for model in range(MODELS):
