@@ -18,7 +18,7 @@ from trimtab.bundles.store.acknowledged import Acknowledgment, acknowledge, ackn
 from trimtab.bundles.store.entry import Entry, Position, encode_entry, following
 from trimtab.bundles.store.local import LocalStorage
 from trimtab.bundles.store.opening import is_store, open_store
-from trimtab.bundles.store.pointers import Pointer, Pointers, Stage, Tier
+from trimtab.bundles.store.pointers import Pointer, Stage, Tier
 from trimtab.bundles.store.publishing import publish
 from trimtab.bundles.store.store import MARK, MAX_NUMBER, Settings, Store
 from trimtab.bundles.store.verifying import Level, verify_store
@@ -412,11 +412,11 @@ def test_no_damage_is_anything_but_an_error_of_ours(
             continue
 
 
-def test_pointers_of_a_bundle_of_another_name_are_possible(tmp_path: Path) -> None:
-    """A history's name is the operator's; what is in force is said by digests."""
+def test_a_history_names_only_bundles_of_its_name(tmp_path: Path) -> None:
+    """Roots and leaves refuse others."""
     store = a_store(tmp_path)
     other = a_bundle("a", name="home")
     store.put_bundle(other)
     assert store.append(begin(other.digest))
-    assert verify_store(store).sound
-    assert Pointers().bundles == frozenset()
+    (flaw,) = [each for each in verify_store(store).flaws if each.level is Level.ERROR]
+    assert flaw.problem == f"the bundle {other.digest} is in force, and its name is home"

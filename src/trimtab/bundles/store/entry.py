@@ -147,7 +147,7 @@ def decode_entry(data: bytes, where: str) -> Entry:
     """Read an entry. StoreError for anything that is not exactly what `encode_entry` writes."""
     if len(data) > MAX_ENTRY_BYTES:
         raise StoreError(where=where, expected=f"an entry of at most {MAX_ENTRY_BYTES} bytes", got=f"{len(data)}")
-    value = strict_json.parse(data, where=where, error=StoreError)
+    value = strict_json.parse(data.removesuffix(b"\n"), where=where, error=StoreError)
     version = value.get("entry_version") if isinstance(value, dict) else None
     if version != ENTRY_VERSION:
         raise StoreError(

@@ -83,6 +83,7 @@ class _Findings:
         self.heads: dict[str, int] = {}
         self.bundles = {f"sha256:{match['hex']}" for key in keys if (match := _KEYS["bundles"].fullmatch(key))}
         self.signatures = {f"sha256:{match['hex']}" for key in keys if (match := _KEYS["signatures"].fullmatch(key))}
+        self.names: dict[str, str] = {}
         self.entries: dict[str, dict[int, Entry | None]] = {}
         self.acknowledged: list[tuple[str, str, int]] = []
 
@@ -120,6 +121,7 @@ class _Findings:
         store = self.store
         if kind == "bundles":
             bundle = store.bundle(f"sha256:{match['hex']}")
+            self.names[bundle.digest] = bundle.name
             named = {version.digest for model in bundle.models.values() for version in model.versions.values()}
             if missing := len(named - self.signatures):
                 yield f"signatures that are not in the store: {missing} of {len(named)}; publish the bundle again"
@@ -162,8 +164,11 @@ class _Findings:
                     self.error(where, "it does not follow from the entry before it: one of them was replaced")
                 for problem in breaches(entry, before if neighbors else None):
                     self.error(where, problem)
-                for digest in sorted(entry.pointers.bundles - self.bundles):
-                    self.error(where, f"the bundle {digest} is in force, and is not in the store")
+                for digest in sorted(entry.pointers.bundles):
+                    if digest not in self.bundles:
+                        self.error(where, f"the bundle {digest} is in force, and is not in the store")
+                    elif self.names.get(digest, name) != name:
+                        self.error(where, f"the bundle {digest} is in force, and its name is {self.names[digest]}")
             before = entry
 
 
