@@ -5,6 +5,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <list>
 #include <memory>
 #include <optional>
 
@@ -138,11 +139,11 @@ NameTable table_of(nb::handle names) {
 void build_map(MapFace* self, nb::handle names, nb::handle allowlists, nb::handle models) {
   const auto map = std::make_shared<CompiledMap>();
   map->names = table_of(names);
-  std::vector<nb::bytes> packed;
-  for_each(allowlists, [&](nb::handle allowlist) { packed.push_back(nb::cast<nb::bytes>(allowlist)); });
+  std::list<View> packed;
+  for_each(allowlists, [&](nb::handle allowlist) { packed.emplace_back(allowlist); });
   {
     const nb::gil_scoped_release released;
-    for (const nb::bytes& each : packed) map->add_allowlist(Bytes(each.c_str(), each.size()));
+    for (const View& each : packed) map->add_allowlist(each.bytes());
   }
   for_each(models, [&](nb::handle model) {
     const auto [name, stable, latest, all, versions] =
