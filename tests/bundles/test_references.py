@@ -11,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signature_places import built, repository, stored
+from trimtab.bundles.bundle import read_bundle
 from trimtab.bundles.references import Reference, artifact_at, parse_reference, read_reference, version_at
+from trimtab.bundles.store.entry import following
+from trimtab.bundles.store.opening import open_store
+from trimtab.bundles.store.pointers import Pointer, Stage, Tier
 from trimtab.errors import TrimtabError
 
 MODELS = {
@@ -109,6 +113,19 @@ def test_a_store_without_a_signature_names_the_entry(places: Path, tmp_path: Pat
     shutil.rmtree(tmp_path / "store" / "signatures")
     with pytest.raises(TrimtabError, match="store#ctr:7"):
         read_reference(f"{tmp_path}/store#ctr:7")
+
+
+def test_what_is_live_is_what_leaves_serve_and_without_leaves_what_roots_trim_by(places: Path, tmp_path: Path) -> None:
+    now, pending = (read_bundle(places / name).digest for name in ("ads.json", "next.json"))
+    for leaf, names in ((Pointer(now), ["age", "item", "user"]), (Pointer(), ["age", "new"])):
+        place = stored(tmp_path / str(len(names)), places / "ads.json", canary=places / "next.json")
+        store = open_store(place)
+        head = store.head("ads")
+        assert head is not None
+        pointers = head.pointers.moved(Tier.ROOT, Stage.PRODUCTION, Pointer(now, pending))
+        pointers = pointers.moved(Tier.LEAF, Stage.PRODUCTION, leaf)
+        assert store.append(following(head, by="", why="", move="advance", pointers=pointers))
+        assert list(read_reference(f"{place}#ctr").input_names) == names
 
 
 def test_one_version_with_two_signatures_is_refused(places: Path, tmp_path: Path) -> None:

@@ -77,6 +77,20 @@ def test_only_what_refuses_is_proposed_and_each_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("subject", "other"),
+    [("input x[0]", "input x0"), ("input [a-z]*", "input bcd"), ("input ?", "input b"), ("input *", "input [*]")],
+)
+def test_a_proposal_is_for_its_subject_and_model_alone(subject: str, other: str) -> None:
+    def change(where: str, model: str) -> Change:
+        return Change("INPUT_NO_DELETE", Level.ERROR, where, "gone", model=model)
+
+    (waiver,) = proposed([change(subject, subject)], TODAY)
+    assert waiver.covers(change(subject, subject))
+    assert not waiver.covers(change(other, subject))
+    assert not waiver.covers(change(subject, other))
+
+
 def test_a_proposal_is_not_accepted_by_itself(tmp_path: Path) -> None:
     change = Change("INPUT_NO_DELETE", Level.ERROR, "forward: input age", "gone", model="ctr")
     with pytest.raises(ConfigurationError, match=r"(?s)waivers\]\] 1: a waiver without reason and owner.*of ctr"):
