@@ -129,7 +129,10 @@ class LocalStorage:
     def _way(self, parts: Sequence[str], *, make: bool = False) -> Iterator[tuple[list[int], str]]:
         """The folders on the way to a key, opened from the root down, and the name in the last of them."""
         with contextlib.ExitStack() as stack:
-            folders = [_opened(stack, self._root, _FOLDER)]
+            try:
+                folders = [_opened(stack, self._root, _FOLDER)]
+            except NotADirectoryError:
+                raise StoreError(where=self.name, expected="a folder", got="a file") from None
             for part in parts[:-1]:
                 if make:
                     with contextlib.suppress(FileExistsError):
