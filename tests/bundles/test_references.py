@@ -91,7 +91,8 @@ def test_what_a_reference_names(here: Path, text: str, names: list[str]) -> None
         ("store@home/canary#ctr", r"expected a bundle named 'home', got ads"),
         ("ads.json@canary#ctr", r"expected a store at ads.json"),
         ("missing#ctr", r"missing: expected a repository of models, a bundle or a store.*got nothing there"),
-        ("models/ctr/8/signature.json#ctr", r"got a file"),
+        ("models/ctr/8/signature.json#ctr", r"expected a bundle"),
+        ("models/ctr#8", r"models/ctr: expected a repository.*got a folder without models"),
         ("missing.onnx", r"missing.onnx"),
     ],
 )

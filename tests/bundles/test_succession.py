@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -102,8 +103,12 @@ def test_a_version_outside_of_a_repository_needs_its_models_name(places: Path, m
     found = successors("crt.json", "live", "ctx")
     assert of(found) == [("ctx", 0, None)]
     assert "Did you mean --model ctr?" in found.notes[0]
-    with pytest.raises(TrimtabError, match=r"(?s)many versions cannot.*next#MODEL:VERSION"):
-        successors("next", "live#ctr")
+    for one in ("live#ctr", "live/ctr/7/signature.json"):
+        with pytest.raises(TrimtabError, match=r"(?s)many versions cannot.*next#MODEL:VERSION"):
+            successors("next", one)
+    for none, what in (("missing", "nothing there"), (".", "a folder without models")):
+        with pytest.raises(TrimtabError, match=f"nothing to hold the versions against.*got {re.escape(none)}, {what}"):
+            successors("next", none)
 
 
 def held(new: Path, against: Path, **options: int) -> list[Held]:

@@ -213,6 +213,7 @@ def test_a_first_version_without_a_signature_is_refused(
     silent.write_bytes(pickle.dumps(complex(1, 2)))
     printed = refused(["check", str(tmp_path / "next"), "--against", str(live)], capsys)
     assert [each["rule"] for each in printed["changes"]] == ["SIGNATURE_PRESENT"]
+    assert "trimtab fork" not in printed["changes"][0]["remedy"]
 
 
 # --- waivers

@@ -248,14 +248,15 @@ def _with_forks(held: Sequence[Held], taken: frozenset[str]) -> Iterator[Held]:
     """Name the command that forks each version that changed, and with it those that follow it unchanged."""
     names = set(taken)
     for position, each in enumerate(held):
-        if not each.changes or not each.successor.new.repository:
+        if not each.successor.new.repository or not any(change.declaration.forks for change in each.changes):
             yield each
             continue
         versions = [each.successor.new.number, *_unchanged_after(held, position)]
         name = fork_name(each.successor.model, names)
         names.add(name)
         command = fork_command(each.successor.new.repository, each.successor.model, name, *versions)
-        yield replace(each, changes=[replace(change, fork=command) for change in each.changes])
+        changes = [replace(change, fork=command) if change.declaration.forks else change for change in each.changes]
+        yield replace(each, changes=changes)
 
 
 _MOST_VERSIONS = 20

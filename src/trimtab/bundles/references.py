@@ -106,23 +106,23 @@ def versions_at(reference: Reference) -> list[Version] | None:
         return versions_in_store(place, reference.stage or Stage.PRODUCTION, reference.bundle)
     if reference.stage is not None:
         raise StoreError(where=reference.text, expected=f"a store at {place}", got="something else")
-    if os.path.isdir(place):
-        found = versions_in_repository(place)
-    elif is_bundle(place):
+    if os.path.isfile(place) and (reference.entry or is_bundle(place)):
         return versions_in_bundle(place)
-    else:
-        found = []
-    if found or not reference.entry:
-        return found or None
-    raise BundleError(
-        where=place,
-        expected="a repository of models, a bundle or a store, to look for an entry in",
-        got="a folder without models"
-        if os.path.isdir(place)
-        else "a file"
-        if os.path.exists(place)
-        else "nothing there",
-    )
+    found = versions_in_repository(place) if os.path.isdir(place) else []
+    if not found and reference.entry:
+        raise BundleError(
+            where=place,
+            expected="a repository of models, a bundle or a store, to look for an entry in",
+            got=what_is_at(place),
+        )
+    return found or None
+
+
+def what_is_at(place: str) -> str:
+    """What lies at a place that is no repository, bundle or store."""
+    if os.path.isdir(place):
+        return "a folder without models"
+    return "one artifact" if "://" in place or os.path.exists(place) else "nothing there"
 
 
 def artifact_at(path: str) -> Version:

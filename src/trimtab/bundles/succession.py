@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trimtab.bundles.references import artifact_at, parse_reference, version_at, versions_at
+from trimtab.bundles.references import artifact_at, parse_reference, version_at, versions_at, what_is_at
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
@@ -59,12 +59,14 @@ def successors(new: str, against: str, model: str = "") -> Succession:
     if versions is None:
         return _of_one(version_at(of_new) if of_new.entry else artifact_at(new), live, against, model)
     if live is None:
+        there = what_is_at(against)
+        one = there == "one artifact" or bool(of_live.entry)
         raise BundleError(
-            "many versions cannot be held against one",
+            "many versions cannot be held against one" if one else "there is nothing to hold the versions against",
             where=new,
-            expected="one version, or a repository, a bundle or a store to hold them against",
-            got=against,
-            hint=f"Name the new version: trimtab check {new}#MODEL:VERSION --against {against}",
+            expected="a repository, a bundle or a store" + (", or one new version" if one else ""),
+            got=against if of_live.entry else f"{against}, {there}",
+            hint=f"Name the new version: trimtab check {new}#MODEL:VERSION --against {against}" if one else "",
         )
     same = os.path.lexists(new) and os.path.lexists(against) and os.path.samefile(new, against)
     before = [] if same else live
