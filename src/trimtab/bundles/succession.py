@@ -92,12 +92,13 @@ def _of_one(new: Version, live: Sequence[Version] | None, against: str, model: s
             got=name,
             hint=f"Name it: --model {near[0] if near else next(iter(sorted(taken - {name})), 'MODEL')}",
         )
-    notes = () if of_model else (_first(name, against, taken - {name}),)
+    notes = () if of_model else (_first(name, against, taken - {name} if model else ()),)
     old = _before(new.number, of_model, []) if new.number else (of_model[-1] if of_model else None)
     return Succession([Successor(name, new, old)], taken, whole=False, notes=notes)
 
 
 def _first(model: str, against: str, others: Iterable[str]) -> str:
+    """What a person should know of a version that nothing is held against. others: names that may have been meant."""
     near = difflib.get_close_matches(model, list(others), n=1)
     meant = f" Did you mean --model {near[0]}?" if near else ""
     return f"no other version of {model} in {against}: nothing to hold this one against.{meant}"

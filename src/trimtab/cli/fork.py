@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.change_forms import as_json as as_json_text
 from trimtab.cli.store_option import who_options
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def fork(
 
     done = fork_model(repository, model, name, versions, move=move, with_config=not without_config, by=by, why=why)
     if as_json:
-        click.echo(json.dumps(_as_dict(done, repository), ensure_ascii=False, indent=2))
+        click.echo(as_json_text(_as_dict(done, repository)))
     else:
         click.echo(_text(done, repository))
 
@@ -84,10 +84,10 @@ def _text(done: Fork, repository: Path) -> str:
     what = ", ".join(str(each.version) for each in done.lineage.versions.values())
     plural = "s" if len(done.lineage.versions) > 1 else ""
     if done.moved:
-        lines.append(printable(f"{origin.model} no longer has version{plural} {what}"))
+        lines.append(printable(f"{origin.model} no longer has version{plural} {what}. Next:"))
     else:
         lines.append(printable(f"{origin.model} still has version{plural} {what}. Take it away:"))
-    lines += [f"  {command}" for command in _next(done, repository)]
+    lines += [f"  {printable(command)}" for command in _next(done, repository)]
     return "\n".join(lines)
 
 
