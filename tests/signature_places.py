@@ -9,7 +9,7 @@ from pathlib import Path
 from trimtab.bundles.bundle import read_bundle
 from trimtab.bundles.index import SignatureIndex
 from trimtab.bundles.store.entry import first_entry, following
-from trimtab.bundles.store.local import LocalStorage
+from trimtab.bundles.store.opening import storage_at
 from trimtab.bundles.store.pointers import Pointer, Pointers
 from trimtab.bundles.store.publishing import publish
 from trimtab.bundles.store.store import Store
@@ -34,9 +34,9 @@ def built(root: Path, bundle: Path) -> Path:
     return bundle
 
 
-def stored(place: Path, bundle: Path, *, canary: Path | None = None) -> Path:
+def stored(place: Path | str, bundle: Path, *, canary: Path | None = None) -> Path | str:
     """A store in which a bundle is in production, and another one, or the same, at the canary."""
-    store = Store.create(LocalStorage(place))
+    store = Store.create(storage_at(place))
     digests = []
     for path in (bundle, canary or bundle):
         with SignatureIndex.beside(path) as index:
