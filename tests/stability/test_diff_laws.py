@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import re
 import typing
 from itertools import pairwise
 from typing import Any
@@ -69,10 +70,16 @@ values = {
 }
 
 
+_SHAPE = re.compile(r"\[.*?\]")
+
+
 def _in_use(overload: Overload) -> Overload:
     """The overload without the bounds of symbols that no shape of it has."""
-    text = " ".join(str(value.type) for value in (*overload.inputs, *overload.outputs))
-    dimensions = {symbol: limits for symbol, limits in overload.dimensions.items() if symbol in text}
+    shapes_in_use = [
+        text for value in (*overload.inputs, *overload.outputs) for text in _SHAPE.findall(str(value.type))
+    ]
+    used = set(re.findall(r"\w+", " ".join(shapes_in_use)))
+    dimensions = {symbol: limits for symbol, limits in overload.dimensions.items() if symbol in used}
     return replace(overload, dimensions=dimensions)
 
 

@@ -61,12 +61,18 @@ def _all_changes(old: Signature, new: Signature) -> Iterator[Seen]:
             yield Seen("ENTRY_POINT_NO_ADD", subject, "the entry point is new", "", added)
         elif pair.old is not None and pair.new is not None:
             if pair.old.name != pair.new.name:
+                rule = "ENTRY_POINT_NO_RENAME" if _one_format(old, new) else "ENTRY_POINT_SAME_NAME"
                 subject, problem = f"entry point {pair.old.name}", "the default entry point is called otherwise"
-                yield Seen("ENTRY_POINT_NO_RENAME", subject, problem, pair.old.name, pair.new.name)
+                yield Seen(rule, subject, problem, pair.old.name, pair.new.name)
             yield from _overload_changes(pair.old.name, pair.old.overloads, pair.new.overloads)
     if old.default_entry_point != new.default_entry_point and not _renamed_default(old, new, pairs):
         sides = old.default_entry_point, new.default_entry_point
         yield Seen("ENTRY_POINT_SAME_DEFAULT", "signature", "another entry point is the default", *sides)
+
+
+def _one_format(old: Signature, new: Signature) -> bool:
+    """Whether both are of one format, which is asked of every name that a format gives by itself."""
+    return old.provenance.format == new.provenance.format
 
 
 def _renamed_default(old: Signature, new: Signature, pairs: list[Pair[EntryPoint]]) -> bool:

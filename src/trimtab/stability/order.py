@@ -27,20 +27,21 @@ READ_BY_POSITION = CALLED_BY_POSITION | {"onnx", "ort"}
 
 
 def input_order_changes(place: str, old: Sequence[Input], new: Sequence[Input], formats: set[str]) -> Iterator[Seen]:
-    """Whether inputs that are passed by position changed places, also by one more or one less before them.
+    """Whether inputs that are passed by position changed places, also by a new one before them.
 
-    formats: of the two artifacts, as their provenance says.
+    One that is gone is reported as such, and not again as a move of all that stood behind it. formats: of the two
+    artifacts, as their provenance says.
     """
     if formats <= CALLED_BY_POSITION:
         columns = formats <= COLUMNS_OF_ONE_MATRIX
-        if _moved(paired_inputs(old, new), *(_positions(side, columns=columns) for side in (old, new))):
+        if _moved(paired_inputs(old, new), old, new, columns=columns):
             before, after = (names(each.name for each in side) for side in (old, new))
             yield Seen("INPUT_SAME_ORDER", place, "inputs that go by position changed places", before, after)
 
 
 def output_order_changes(place: str, old: Sequence[Output], new: Sequence[Output], formats: set[str]) -> Iterator[Seen]:
-    """Whether outputs that are read by position changed places."""
-    if formats <= READ_BY_POSITION and _moved(paired_outputs(old, new), _positions(old), _positions(new)):
+    """The same of outputs that are read by position."""
+    if formats <= READ_BY_POSITION and _moved(paired_outputs(old, new), old, new):
         before, after = (names(each.name for each in side) for side in (old, new))
         yield Seen("OUTPUT_SAME_ORDER", place, "outputs that are read by position changed places", before, after)
 
@@ -48,7 +49,21 @@ def output_order_changes(place: str, old: Sequence[Output], new: Sequence[Output
 _Value: TypeAlias = "Input | Output"
 
 
-def _positions(values: Sequence[_Value], *, columns: bool = False) -> dict[int, int]:
+def _moved(
+    pairs: Sequence[Pair[Input]] | Sequence[Pair[Output]],
+    old: Sequence[_Value],
+    new: Sequence[_Value],
+    *,
+    columns: bool = False,
+) -> bool:
+    both = [(pair.old, pair.new) for pair in pairs if pair.old is not None and pair.new is not None]
+    kept = {id(value) for value, _ in both}
+    was, now = (_positions(side, columns=columns) for side in (old, new))
+    among_kept = _positions((value for value in old if id(value) in kept), columns=columns)
+    return any(now[id(after)] not in (was[id(before)], among_kept[id(before)]) for before, after in both)
+
+
+def _positions(values: Iterable[_Value], *, columns: bool = False) -> dict[int, int]:
     """Of each value, by identity, which argument it is a part of; what lies under a key of one moves with it."""
     arguments: dict[str, int] = {}
     positions = {}
@@ -57,11 +72,6 @@ def _positions(values: Sequence[_Value], *, columns: bool = False) -> dict[int, 
         argument = path if columns else path.partition('["')[0]
         positions[id(value)] = arguments.setdefault(argument, len(arguments))
     return positions
-
-
-def _moved(pairs: Sequence[Pair[Input]] | Sequence[Pair[Output]], was: dict[int, int], now: dict[int, int]) -> bool:
-    both = ((pair.old, pair.new) for pair in pairs if pair.old is not None and pair.new is not None)
-    return any(was[id(old)] != now[id(new)] for old, new in both)
 
 
 _SHOWN = 20

@@ -20,11 +20,19 @@ ENTRY_POINTS = (
     StabilityRule(
         "ENTRY_POINT_NO_RENAME",
         FEED,
-        "The default entry point keeps its name.",
+        "The default entry point of a format keeps its name.",
         "Callers that name it are refused. Callers that name none notice nothing, and neither do roots.",
         _ERROR,
         "Export it under the old name too; or, where nobody names it, waive this.",
         "TensorFlow clients mostly state `serving_default`, so a request that names it is an ordinary one.",
+    ),
+    StabilityRule(
+        "ENTRY_POINT_SAME_NAME",
+        FREEZE,
+        "The default entry point keeps its name, also where the format of the artifact changes.",
+        "Nobody: each format names it in its own way (`forward`, `main`, `serving_default`), and requests that named "
+        "it went to a server of the old format.",
+        _NOTHING,
     ),
     StabilityRule(
         "ENTRY_POINT_NO_ADD",
