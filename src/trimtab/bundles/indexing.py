@@ -15,7 +15,7 @@ import msgspec
 
 from trimtab.bundles.index import APPLICATION_ID, PATIENCE_S, SCHEMA, UNREADABLE, SignatureIndex, intact, is_ours, seal
 from trimtab.bundles.reader_fingerprint import reader_fingerprint
-from trimtab.bundles.signature_facts import SignatureFacts
+from trimtab.bundles.signature_facts import SignatureFacts, shared
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class BuildIndex(SignatureIndex):
                     digest=digest,
                     input_digest=input_digest,
                     format=format_,
-                    names=_NAMES.decode(names),
+                    names=shared(_NAMES.decode(names)),
                 )
 
     def remember(self, facts: SignatureFacts, document: bytes) -> None:
@@ -150,7 +150,7 @@ class BuildIndex(SignatureIndex):
             self.flush()
 
 
-_NAMES = msgspec.json.Decoder(tuple[str, ...])
+_NAMES = msgspec.json.Decoder(list[str])
 
 
 def check_index_path(path: Path) -> None:

@@ -6,6 +6,8 @@ A repository of 10,000 versions has a few thousand distinct documents; each is d
 from __future__ import annotations
 
 import hashlib
+import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +15,9 @@ from msgspec import Struct
 from trimtab.bundles.request_names import request_names
 from trimtab.signature.document import SignatureDocument, encode_document
 from trimtab.signature.model import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class SignatureFacts(Struct, frozen=True, kw_only=True):
@@ -32,7 +37,7 @@ class SignatureFacts(Struct, frozen=True, kw_only=True):
 
 def facts_of(signature: Signature) -> tuple[SignatureFacts, bytes]:
     """The facts of a signature, and its document. BundleError where its names cannot be told."""
-    names = tuple(sorted(request_names(signature)))
+    names = shared(sorted(request_names(signature)))
     document = encode_document(signature)
     facts = SignatureFacts(
         document_hash=hashlib.sha256(document).digest(),
@@ -56,8 +61,13 @@ def facts_of_document(document: bytes) -> SignatureFacts:
         digest=said.digest,
         input_digest=said.input_digest,
         format=said.provenance.format,
-        names=tuple(sorted(request_names(signature))),
+        names=shared(sorted(request_names(signature))),
     )
+
+
+def shared(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, each held once however many signatures have it."""
+    return tuple(map(sys.intern, names))
 
 
 _DOCUMENTS = msgspec.json.Decoder(SignatureDocument)
