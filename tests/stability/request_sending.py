@@ -47,6 +47,14 @@ def send(arrays: Arrays, to: Exported, *, entry_point: str | None = None) -> Arr
         return None
 
 
+def handed(arrays: Arrays, to: Exported) -> Arrays | None:
+    """What the model reads when the framework itself is handed arrays by name; None where it refuses."""
+    try:
+        return to.run(arrays)
+    except Exception:  # noqa: BLE001  # whatever the framework raises is its way to refuse
+        return None
+
+
 def misread(old: Exported, new: Exported, count: int = 8) -> list[str]:
     """What went wrong with requests of the old version, one word each; empty where all are read as they were meant."""
     wrong = []
@@ -57,7 +65,7 @@ def misread(old: Exported, new: Exported, count: int = 8) -> list[str]:
         read = send(arrays, new)
         if read is None or send(arrays, new, entry_point=named) is None:
             wrong.append("refused")
-        elif any(not _same(meant[it], read[it]) for it in meant.keys() & read.keys()):
+        elif any(not same(meant[it], read[it]) for it in meant.keys() & read.keys()):
             wrong.append("misread")
     return wrong
 
@@ -76,7 +84,7 @@ def decoded_otherwise(old: Exported, new: Exported, count: int = 4) -> bool:
                 read = read_raw(dtype, array.shape, raw_contents(array, "BYTES" if array.dtype == object else "RAW"))
             except TrimtabError:
                 return True
-            if read.dtype != array.dtype or not _same(read, array):
+            if read.dtype != array.dtype or not same(read, array):
                 return True
     return False
 
@@ -133,7 +141,7 @@ def _dtype(type_: Type) -> DType | None:
     return type_.dtype if isinstance(type_, Tensor | Scalar) else None
 
 
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
+def same(one: np.ndarray, other: np.ndarray) -> bool:
     if one.dtype == object or other.dtype == object:
         return one.tolist() == other.tolist()
     return one.shape == other.shape and one.tobytes() == other.astype(one.dtype).tobytes()
