@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,9 +19,13 @@ from trimtab.bundles import versions
 from trimtab.bundles.checking import Held, _written_alike, hold
 from trimtab.bundles.succession import Succession, _before, successors
 from trimtab.bundles.versions import InArtifact, Version
+from trimtab.cli.main import main
 from trimtab.errors import TrimtabError
 from trimtab.signature.model import Signature
-from trimtab.stability import Category, diff
+from trimtab.stability import diff
+from trimtab.stability.configuration import Configuration
+
+TODAY = datetime.date(2026, 11, 21)
 
 
 def of(succession: Succession) -> list[tuple[str, int, int | None]]:
@@ -112,7 +118,7 @@ def test_a_version_outside_of_a_repository_needs_its_models_name(places: Path, m
 
 
 def held(new: Path, against: Path, **options: int) -> list[Held]:
-    return hold(successors(str(new), str(against)), lambda _: Category.FREEZE, **options)
+    return hold(successors(str(new), str(against)), Configuration(), TODAY, **options)
 
 
 def test_of_a_chain_each_version_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,13 +177,15 @@ def test_a_fault_of_a_reader_is_that_versions_error(tmp_path: Path, monkeypatch:
     assert "not foreseen" in str(errors[0])
 
 
-def test_a_fork_takes_along_what_follows_unchanged(tmp_path: Path) -> None:
-    repository(tmp_path, {"m": {1: ["a"], 2: ["b"], 3: ["b"], 4: ["c"], 5: ["c"]}, "m_v2": {1: ["z"]}})
-    commands = [each.changes[0].fork for each in held(tmp_path, tmp_path) if each.changes]
-    assert commands == [
-        f"trimtab fork {tmp_path} m m_v3 --version 2 --version 3 --move",
-        f"trimtab fork {tmp_path} m m_v4 --version 4 --version 5 --move",
-    ]
+def test_what_is_refused_is_what_must_go_and_the_commands_do_it(tmp_path: Path) -> None:
+    inputs = {1: ["a"], 2: ["b"], 3: ["b"], 4: ["a"], 5: ["c"], 6: ["b"], 7: ["a"]}
+    repository(tmp_path, {"m": inputs, "m_v2": {1: ["z"]}})
+    commands = {each.successor.new.number: each.changes[0].fork for each in held(tmp_path, tmp_path) if each.changes}
+    first = f"trimtab fork {tmp_path} m m_v3 --version 2 --version 3 --version 6 --move"
+    assert commands == {2: first, 3: first, 5: f"trimtab fork {tmp_path} m m_v4 --version 5 --move", 6: first}
+    for command in dict.fromkeys(commands.values()):
+        assert main(shlex.split(command)[1:]) == 0
+    assert not any(each.changes or each.error for each in held(tmp_path, tmp_path))
 
 
 @given(signatures(), signatures())

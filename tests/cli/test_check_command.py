@@ -406,7 +406,7 @@ def test_gitlab_tells_every_finding_apart(reported: Path, capsysbinary: pytest.C
 
 
 def test_versions_of_one_bundle_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    repository(tmp_path / "r", {model: {1: ["a"], 2: ["b"], 3: ["a"]} for model in ("m", "n")})
+    repository(tmp_path / "r", {model: {1: ["a"], 2: ["b"], 3: ["b"]} for model in ("m", "n")})
     bundle = built(tmp_path / "r", tmp_path / "ads.json")
     capsys.readouterr()
     assert main(["check", str(bundle), "--against", str(bundle), "--format", "gitlab"]) == 100

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -20,61 +21,91 @@ from trimtab.stability.gate import Candidate, changes_of, contradicted, without_
 from trimtab.stability.order import READ_BY_POSITION
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future, ProcessPoolExecutor
 
     from trimtab.bundles.succession import Succession, Successor
+    from trimtab.bundles.versions import Version
     from trimtab.signature.model import Signature
     from trimtab.stability.category import Category
     from trimtab.stability.change import Change, Seen
+    from trimtab.stability.configuration import Configuration
 
 
 class Held(Struct, frozen=True):
     """A new version that was held against the one that it follows.
 
-    changes: what the category counts, at the rules' own levels. error: why it could not be compared.
+    changes: what the category counts, weighed by the configuration; waivers are not asked. digest: of its signature,
+    where there are changes. error: why it could not be compared.
     """
 
     successor: Successor
     changes: list[Change]
+    digest: str = ""
     error: TrimtabError | None = None
 
 
 def hold(
     succession: Succession,
-    category_of: Callable[[str], Category],
+    configuration: Configuration,
+    today: datetime.date,
     *,
+    category: Category | None = None,
     jobs: int | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Held]:
     """Compare each new version with the one that it follows, and name for each change the command of its fork.
 
-    category_of: what each model is held to. jobs: how many processes; by default as many as there are processors, or
-    none but this one for few versions. advance: called after each version.
-    Never raises for what cannot be read: the error is in the result. A version that follows one which is itself new
-    and cannot be read is not compared, and has no error of its own. Where the old signature is not to be had, an equal
-    digest is enough.
+    One that is refused, or cannot be read, is not what the next is held against: so what is refused is what must go,
+    and nothing else.
+
+    category: instead of the one that the configuration gives each model. jobs: how many processes; by default as many
+    as there are processors, or none but this one for few versions. advance: called after each version.
+    Never raises for what cannot be read: the error is in the result. Where the old signature is not to be had, an
+    equal digest is enough.
     """
-    successors = succession.successors
-    new = {each.new.name for each in successors}
+    new = {each.new.name for each in succession.successors}
     tasks = [
-        _Task(
-            model=each.model,
-            new=each.new.source,
-            old=each.old.source if each.old is not None else None,
-            old_is_new=each.old is not None and each.old.name in new,
-            old_digest=each.old.digest if each.old is not None else "",
-            same=_same(each),
-            category=category_of(each.model),
-        )
-        for each in successors
+        _task(each, category or configuration.category_of(each.model), old_is_new=_old_name(each) in new)
+        for each in succession.successors
     ]
     held = []
-    for successor, result in zip(successors, _results(tasks, jobs), strict=True):
+    for successor, result in zip(succession.successors, _results(tasks, jobs), strict=True):
         advance()
-        error = result if isinstance(result, TrimtabError) else None
-        held.append(Held(successor, [] if isinstance(result, TrimtabError) else result, error))
+        held.append(_weighed(successor, result, configuration))
+    held = list(_held_again(held, configuration, today, category))
     return list(_with_forks(held, succession.taken))
+
+
+def _weighed(successor: Successor, result: _Result, configuration: Configuration) -> Held:
+    if isinstance(result, TrimtabError):
+        return Held(successor, [], error=result)
+    changes, digest = result
+    return Held(successor, [configuration.weighed(change) for change in changes], digest)
+
+
+def _held_again(
+    held: Sequence[Held], configuration: Configuration, today: datetime.date, category: Category | None
+) -> Iterator[Held]:
+    """Hold what follows a version that is not accepted against what that one was held against, instead."""
+    for model, of_model in groupby(held, lambda it: it.successor.model):
+        before_rejected: dict[str, Version | None] = {}
+        with Opened() as opened:
+            reader = _Reader(opened)
+            for each in of_model:
+                again = each
+                if _old_name(each.successor) in before_rejected:
+                    successor = replace(each.successor, old=before_rejected[_old_name(each.successor)])
+                    task = _task(successor, category or configuration.category_of(model), old_is_new=False)
+                    again = _weighed(successor, _compare(task, reader), configuration)
+                if again.error is not None or configuration.refuses(again.changes, today):
+                    before_rejected[again.successor.new.name] = again.successor.old
+                yield again
+
+
+def _old_name(successor: Successor) -> str:
+    return "" if successor.old is None else successor.old.name
 
 
 class _Task(Struct, frozen=True, kw_only=True):
@@ -93,7 +124,23 @@ class _Task(Struct, frozen=True, kw_only=True):
     category: Category
 
 
-_Result: TypeAlias = "list[Change] | TrimtabError"
+def _task(successor: Successor, category: Category, *, old_is_new: bool) -> _Task:
+    old = successor.old
+    return _Task(
+        model=successor.model,
+        new=successor.new.source,
+        old=old.source if old is not None else None,
+        old_is_new=old_is_new,
+        old_digest=old.digest if old is not None else "",
+        same=_same(successor),
+        category=category,
+    )
+
+
+_Result: TypeAlias = "tuple[list[Change], str] | TrimtabError"
+"""The changes, and the new signature's digest where there are any; or why there is nothing to compare."""
+
+_NOTHING: tuple[list[Change], str] = ([], "")
 
 
 def _same(successor: Successor) -> bool:
@@ -176,20 +223,21 @@ def _compare_batch(batch: Sequence[_Task]) -> list[_Result]:
 
 def _compare(task: _Task, reader: _Reader) -> _Result:
     if task.same:
-        return []
+        return _NOTHING
     new = reader.read(task.new)
     if isinstance(new, TrimtabError):
         wrong = _as_seen(new)
-        return changes_of(Candidate(task.model, None, wrong), task.category) if wrong is not None else new
+        return (changes_of(Candidate(task.model, None, wrong), task.category), "") if wrong is not None else new
     if task.old is None or (task.old_digest == new.digest and new.provenance.format not in READ_BY_POSITION):
-        return []
+        return _NOTHING
     old = reader.read(task.old)
     if isinstance(old, TrimtabError):
         known = task.old_is_new or task.old_digest == new.digest
-        return [] if known else old
+        return _NOTHING if known else old
     if _written_alike(old, new):
-        return []
-    return changes_of(Candidate(task.model, old, new), task.category)
+        return _NOTHING
+    changes = changes_of(Candidate(task.model, old, new), task.category)
+    return (changes, new.digest) if changes else _NOTHING
 
 
 def _written_alike(old: Signature, new: Signature) -> bool:
@@ -245,28 +293,23 @@ def _as_seen(failure: TrimtabError) -> Seen | None:
 
 
 def _with_forks(held: Sequence[Held], taken: frozenset[str]) -> Iterator[Held]:
-    """Name the command that forks each version that changed, and with it those that follow it unchanged."""
+    """Name the command that forks each version that changed, together with those of its model that are like it."""
+    alike: dict[tuple[str, str], list[Version]] = {}
+    for each in held:
+        if each.successor.new.repository and any(change.declaration.forks for change in each.changes):
+            alike.setdefault((each.successor.model, each.digest), []).append(each.successor.new)
     names = set(taken)
-    for position, each in enumerate(held):
-        if not each.successor.new.repository or not any(change.declaration.forks for change in each.changes):
-            yield each
-            continue
-        versions = [each.successor.new.number, *_unchanged_after(held, position)]
-        name = fork_name(each.successor.model, names)
+    commands: dict[tuple[str, str], str] = {}
+    for (model, digest), versions in alike.items():
+        name = fork_name(model, names)
         names.add(name)
-        command = fork_command(each.successor.new.repository, each.successor.model, name, *versions)
-        changes = [replace(change, fork=command) if change.declaration.forks else change for change in each.changes]
-        yield replace(each, changes=changes)
+        numbers = [each.number for each in versions[:_MOST_VERSIONS]]
+        commands[model, digest] = fork_command(versions[0].repository, model, name, *numbers)
+    for each in held:
+        command = commands.get((each.successor.model, each.digest), "")
+        changes = [replace(change, fork=command if change.declaration.forks else "") for change in each.changes]
+        yield replace(each, changes=changes) if changes else each
 
 
 _MOST_VERSIONS = 20
 """That one command names; the rest shows when the gate is asked again."""
-
-
-def _unchanged_after(held: Sequence[Held], position: int) -> Iterator[int]:
-    before = held[position].successor.new
-    for each in held[position + 1 : position + _MOST_VERSIONS]:
-        if each.changes or each.error is not None or each.successor.old != before:
-            return
-        before = each.successor.new
-        yield before.number

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from msgspec.structs import replace
 
 from trimtab.cli.change_forms import FORMS
 from trimtab.cli.check_output import Outcome, as_printed
@@ -19,7 +18,7 @@ from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_REFUSED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trimtab.stability import Category, Change
+    from trimtab.stability import Change
     from trimtab.stability.configuration import Configuration
     from trimtab.stability.waivers import Waiver
 
@@ -84,15 +83,16 @@ def check(
         raise click.UsageError(f"--write-waivers prints, and so does --format {form}: name a file to append them to.")
     from trimtab.bundles.checking import hold
     from trimtab.bundles.succession import successors
+    from trimtab.stability import Category
     from trimtab.stability.gate import judged
     from trimtab.stability.proposing import as_toml, proposed
 
     configuration, configured_by = _configuration(config, new)
     succession = successors(new, against, model)
-    with _progress(len(succession.successors)) as advance:
-        held = hold(succession, _category(category, configuration), jobs=jobs, advance=advance)
-    held = [replace(each, changes=[configuration.weighed(change) for change in each.changes]) for each in held]
     today = datetime.datetime.now(datetime.UTC).date()
+    held_to = Category(category.upper()) if category else None
+    with _progress(len(succession.successors)) as advance:
+        held = hold(succession, configuration, today, category=held_to, jobs=jobs, advance=advance)
     models = None if succession.whole else {each.model for each in succession.successors}
     verdict = judged([change for each in held for change in each.changes], configuration, today, models)
     printed = as_printed(form, Outcome(held, verdict, succession.notes, configured_by))
@@ -118,15 +118,6 @@ def _configuration(given: Path | None, new: str) -> tuple[Configuration, str]:
     place = parse_reference(new).place
     found = os.fspath(given) if given is not None else configuration_file("." if "://" in place else place)
     return (read_configuration(found), found) if found else (Configuration(), FILE_NAME)
-
-
-def _category(given: str | None, configuration: Configuration) -> Callable[[str], Category]:
-    from trimtab.stability import Category
-
-    if given is None:
-        return configuration.category_of
-    held_to = Category(given.upper())
-    return lambda _: held_to
 
 
 def _write(path: str, proposals: Mapping[Waiver, Change]) -> None:

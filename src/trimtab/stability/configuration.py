@@ -25,6 +25,7 @@ import difflib
 import os
 import tomllib
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -36,9 +37,10 @@ from trimtab.findings import Finding, Level
 from trimtab.stability.category import Category
 from trimtab.stability.change import Change
 from trimtab.stability.rules import RULES
-from trimtab.stability.waivers import Waiver  # noqa: TC001  # msgspec reads the annotations at run time
+from trimtab.stability.waivers import Waiver, WaiverIndex
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable
 
 FILE_NAME = "trimtab.toml"
@@ -56,7 +58,7 @@ class ForModels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     levels: dict[str, Level] = field(default_factory=dict)
 
 
-class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """The gate's configuration. Of `models`, the last that matches a name wins, rule by rule."""
 
     category: Category = Category.FREEZE
@@ -75,6 +77,14 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         for each in self._matching(found.model) if isinstance(found, Change) else ():
             level = each.levels.get(found.rule, level)
         return found if level is found.level else replace(found, level=level)
+
+    def refuses(self, changes: Iterable[Change], today: datetime.date) -> bool:
+        """Whether any of the weighed changes is an error that no waiver lets through."""
+        return any(it.level is Level.ERROR and not self._index.lets_through(it, today) for it in changes)
+
+    @cached_property
+    def _index(self) -> WaiverIndex:
+        return WaiverIndex(self.waivers)
 
     def _matching(self, model: str) -> list[ForModels]:
         return [each for each in self.models if fnmatchcase(model, each.match)]

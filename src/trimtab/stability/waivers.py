@@ -77,7 +77,7 @@ def sift(
     Waivers are judged over all of them: one that covers no change at all is reported. models: where given, the only
     models that were looked at, so that nothing is said of a waiver that is for none of them.
     """
-    index = _Index(waivers)
+    index = WaiverIndex(waivers)
     standing, waived = [], []
     used: set[int] = set()
     for change in changes:
@@ -107,12 +107,7 @@ def sift(
     return Sifted(standing, waived, problems)
 
 
-def literally(text: str) -> str:
-    """The pattern that matches this text and no other."""
-    return re.sub(r"[*?[]", r"[\g<0>]", text)
-
-
-class _Index:
+class WaiverIndex:
     """Waivers by what they cover, so that thousands of them are not each asked about each of thousands of changes."""
 
     def __init__(self, waivers: Sequence[Waiver]) -> None:
@@ -130,6 +125,15 @@ class _Index:
         """The numbers of the waivers that cover a change."""
         yield from self._exact.get((change.rule, change.model, change.where), ())
         yield from (each for each in self._patterns.get(change.rule, ()) if self._waivers[each].covers(change))
+
+    def lets_through(self, change: Change, today: datetime.date) -> bool:
+        """Whether a waiver that is not past its day covers a change."""
+        return any(today <= self._waivers[number].expires for number in self.covering(change))
+
+
+def literally(text: str) -> str:
+    """The pattern that matches this text and no other."""
+    return re.sub(r"[*?[]", r"[\g<0>]", text)
 
 
 def _text_of(pattern: str) -> str | None:
