@@ -17,7 +17,7 @@ from trimtab.signature.model import (
     Range,
     Signature,
 )
-from trimtab.signature.types import Literal, Sparse, Tensor
+from trimtab.signature.types import Literal, Optional, Sequence, Sparse, Tensor
 from trimtab.stability import Category, diff
 
 AGE = Input(name="age", type=Tensor(DType.FLOAT32, ("n", 1)))
@@ -159,6 +159,75 @@ def test_the_change_is_named_and_counts_where_it_should(
 )
 def test_what_is_no_change(old: Signature, new: Signature) -> None:
     assert diff(old, new) == []
+
+
+N, N2 = Input(name="n", type=Tensor(DType.FLOAT32, ("n",))), Input(name="n2", type=Tensor(DType.FLOAT32, ("2*n",)))
+MAYBE = Input(name="maybe", type=Tensor(), presence=Presence.OPTIONAL)
+TEXTS = Sequence(Optional(Tensor(DType.STRING, ("n",))))
+
+
+def called(*overloads: Overload) -> Signature:
+    return Signature(entry_points=(EntryPoint(name="call", overloads=overloads),), default_entry_point="call")
+
+
+EXACTLY = [
+    (
+        "an expression let go",
+        signature(N, N2),
+        signature(N, age(name="n2", type=Tensor(DType.FLOAT32, ("m",)))),
+        "SAME_SHAPE",
+    ),
+    (
+        "a bound inside an expression tightened",
+        signature(N2, n=Range(minimum=1, maximum=9)),
+        signature(N2, n=Range(minimum=1, maximum=5)),
+        "SHAPE_NOT_NARROWED OUTPUT_SAME_SHAPE",
+    ),
+    ("one of two symbols fixed", sized("n", "m"), sized(5, "m"), "SHAPE_NOT_NARROWED"),
+    ("a constant more", signature(AGE), signature(AGE, Input(name="mode", type=Literal("sum"))), "NO_ADD_OPTIONAL"),
+    (
+        "null no longer inside",
+        signature(age(type=TEXTS)),
+        signature(age(type=Sequence(TEXTS.element.element))),
+        "NOT_MADE_NON_NULLABLE",
+    ),
+    ("a default that no request gets", signature(AGE), signature(age(default=Literal(1))), "SAME_PRESENCE"),
+    ("an id given", signature(AGE), signature(age(id="f:2")), "ID_NO_ADD"),
+    (
+        "an argument less, of those by position",
+        signature(AGE, ITEM, form="pt2"),
+        signature(ITEM, form="pt2"),
+        "NO_DELETE",
+    ),
+    (
+        "an optional argument before another",
+        signature(AGE, ITEM, form="pt2"),
+        signature(AGE, MAYBE, ITEM, form="pt2"),
+        "NO_ADD_OPTIONAL INPUT_SAME_ORDER",
+    ),
+    ("an optional argument last", signature(AGE, form="pt2"), signature(AGE, MAYBE, form="pt2"), "NO_ADD_OPTIONAL"),
+    ("from onnx to pt2", signature(AGE, ITEM, form="onnx"), signature(ITEM, AGE, form="pt2"), ""),
+    (
+        "an overload tried first",
+        called(Overload(inputs=(AGE,))),
+        called(Overload(inputs=(ITEM,)), Overload(inputs=(AGE,))),
+        "OVERLOAD_NO_ADD OVERLOAD_SAME_ORDER",
+    ),
+    ("1 is 1.0", signature(age(default=Literal(1), id="a")), signature(age(default=Literal(1.0), id="b")), "SAME_ID"),
+    ("1 is not True", signature(age(type=Literal(1))), signature(age(type=Literal(True))), "SAME_CONSTANT"),
+    (
+        "a range that limits nothing",
+        signature(age(constraints=Constraints(range=Range(), categories=("a",)))),
+        signature(age(constraints=Constraints(categories=("a", "b")))),
+        "CATEGORY_NO_ADD",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "rules"), [row[1:] for row in EXACTLY], ids=[row[0] for row in EXACTLY])
+def test_a_change_is_these_findings_and_no_others(old: Signature, new: Signature, rules: str) -> None:
+    named = [each if each.startswith(("INPUT_", "OUTPUT_", "OVERLOAD_")) else f"INPUT_{each}" for each in rules.split()]
+    assert [change.rule for change in diff(old, new)] == named
 
 
 def test_a_change_says_who_breaks_and_what_to_do() -> None:
