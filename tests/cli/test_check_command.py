@@ -110,6 +110,7 @@ def test_forms_of_other_tools(live: Path, tmp_path: Path, form: str, capsys: pyt
 def test_a_repository_needs_a_repository(live: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(live), "--against", str(live / "ctr" / "7" / "model.onnx")]) == 1
     assert "many versions cannot be held against one" in capsys.readouterr().err
+    assert main(["check", str(live), "--against", str(live), "--model", "ctr"]) == 2
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -224,7 +225,8 @@ def test_waivers_are_proposed_and_let_through_once_somebody_answers(
 ) -> None:
     new = save(tmp_path / "incoming" / "ctr" / "8" / "model.onnx", "age", "user")
     file = tmp_path / "trimtab.toml"
-    file.write_text('[stability]\ncategory = "SCHEMA"\n')
+    (tmp_path / "kept.toml").write_text('[stability]\ncategory = "SCHEMA"\n')
+    file.symlink_to("kept.toml")
     checked = ["check", str(new), "--against", str(live)]
     assert main([*checked, "--write-waivers", str(file)]) == 100
     assert "2 waivers proposed" in capsys.readouterr().err
@@ -235,6 +237,7 @@ def test_waivers_are_proposed_and_let_through_once_somebody_answers(
     assert "0 waivers proposed" in capsys.readouterr().err
     assert main(checked) == 0
     assert capsys.readouterr().out.count("waived: main: input") == 2
+    assert file.is_symlink()
 
 
 def test_proposals_alone_go_to_standard_output(live: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,6 +89,8 @@ def check(
 
     configuration, configured_by = _configuration(config, new)
     succession = successors(new, against, model)
+    if model and succession.whole:
+        raise click.UsageError(f"--model names the model of one version, and {new} holds many.")
     today = datetime.datetime.now(datetime.UTC).date()
     held_to = Category(category.upper()) if category else None
     with _progress(len(succession.successors)) as advance:
@@ -128,7 +130,7 @@ def _write(path: str, proposals: Mapping[Waiver, Change]) -> None:
 
     if proposals:
         text = configuration_text(path) if os.path.lexists(path) else ""
-        write_atomically(Path(path), appended(text, proposals, path).encode())
+        write_atomically(Path(os.path.realpath(path)), appended(text, proposals, path).encode())
     what = f"{len(proposals)} waiver{'' if len(proposals) == 1 else 's'} proposed in {path}"
     advice = ": give each a reason and an owner, or remove it; until then the file is refused" if proposals else ""
     click.echo(f"{what}{advice}", err=True)
