@@ -26,6 +26,7 @@ NAMES = (
     "trimming",
     "consolidated_map",
     "building",
+    "bundling",
     "converting",
     "checking",
 )
