@@ -1,6 +1,6 @@
 """Read new versions and those that they follow, in several processes, and compare them: thousands at a time.
 
-One that cannot be read never stops the others. Of a chain of versions each is read once.
+One that cannot be read never stops the others. Of a chain of versions each is read once, the last one of a batch twice.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from itertools import groupby
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -151,23 +152,23 @@ def _same(successor: Successor) -> bool:
     return old.source.key == new.source.key or new.format not in READ_BY_POSITION
 
 
-_WORTH_PROCESSES = 1500
-"""Starting processes takes as long as comparing so many small artifacts."""
+_WORTH_PROCESSES_S = 1.0
+"""Processes are started where the rest would take this one longer; to start them takes about half of it."""
 
-_BATCH = 64
+_BATCH = 32
 
 
 def _results(tasks: Sequence[_Task], jobs: int | None) -> Iterator[_Result]:
-    """The result of each task, in order."""
-    if jobs is None:
-        jobs = _processors() if len(tasks) >= _WORTH_PROCESSES else 1
-    jobs = min(jobs, -(-len(tasks) // _BATCH))
+    """The result of each task, in order. How long a task takes is seen from the first ones."""
     batches = [tasks[start : start + _BATCH] for start in range(0, len(tasks), _BATCH)]
-    if jobs <= 1:
-        for batch in batches:
-            yield from _compare_batch(batch)
-    else:
-        yield from _in_processes(batches, jobs)
+    most = min(_processors() if jobs is None else jobs, len(batches))
+    began = perf_counter()
+    for done, batch in enumerate(batches):
+        ahead_s = (perf_counter() - began) / done * (len(batches) - done) if done else 0.0
+        if most > 1 and (jobs is not None or ahead_s > _WORTH_PROCESSES_S):
+            yield from _in_processes(batches[done:], most)
+            return
+        yield from _compare_batch(batch)
 
 
 def _in_processes(batches: Sequence[Sequence[_Task]], jobs: int) -> Iterator[_Result]:
