@@ -91,9 +91,10 @@ class Delivery:
 
     bundles: by letter; the first is in force at the beginning, to all. roots, leaves: the stage of each.
     without: the names of guards that are taken away. acknowledge: the store's setting. faults: how many of the roots,
-    and of the leaves, may crash, lose their lease, or be withdrawn. again: whether a rollout may follow another. set_back: whether the store
-    may be set back to an older copy. holds: whether a rollout may be held. from_nothing: whether the history begins
-    with the first rollout. hesitating: whether anything may happen between evidence and move.
+    and of the leaves, may crash, lose their lease, or be withdrawn. again: whether a rollout may follow another.
+    set_back: whether the store may be set back to an older copy. holds: whether a rollout may be held. from_nothing:
+    whether the history begins with the first rollout. hesitating: whether anything may happen between evidence and
+    move.
     """
 
     def __init__(

@@ -183,7 +183,7 @@ class Rollouts:
             where="--gone",
             expected=f"a leaf that has acknowledged ({', '.join(sorted(leaves)) or 'none has'})",
             got=instance,
-            hint="See who has: trimtab rollout status",
+            hint="See who has: trimtab rollout status. One whose word was withdrawn already is awaited no longer.",
         )
 
 
