@@ -73,6 +73,9 @@ class Killed(SystemExit):
     """The process is no more. A thread that ends by it is silent about it."""
 
 
+WORD, AFTER_WORD = -1, -2
+
+
 class Step(NamedTuple):
     """Something that goes on in the world: who can follows, time passes, somebody moves.
 
@@ -87,7 +90,7 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What happens to a process at its n-th operation on the store, from 0.
+    """What happens to a process at its n-th operation on the store, from 0, at its word (WORD), or just after that.
 
     what: fails (before anything is done), lost (it is done and the answer is lost), killed; or the request, or the
     answer, is slow, and meanwhile others do something.
@@ -147,17 +150,24 @@ class Client:
         self._meanwhile = meanwhile
         self._plans: dict[int, Plan] = {}
         self._operations = 0
+        self._said = False
         self.killed = False
 
     def begin(self, plans: Sequence[Plan]) -> None:
         self._plans = {plan.at: plan for plan in plans}
         self._operations = 0
+        self._said = False
         self.killed = False
 
     @contextmanager
-    def _operation(self) -> Iterator[None]:
+    def _operation(self, key: str = "") -> Iterator[None]:
         plan = self._plans.pop(self._operations, None)
         self._operations += 1
+        if self._said:
+            plan = self._plans.pop(AFTER_WORD, plan)
+        if key.startswith("acknowledged/"):
+            plan = self._plans.pop(WORD, plan)
+        self._said = key.startswith("acknowledged/")
         if plan is not None and plan.what == "killed":
             self.killed = True
             raise Killed
@@ -184,7 +194,7 @@ class Client:
             return self._storage.create(key, data)
 
     def replace(self, key: str, data: bytes) -> None:
-        with self._operation():
+        with self._operation(key):
             self._storage.replace(key, data)
 
     def delete(self, key: str) -> None:

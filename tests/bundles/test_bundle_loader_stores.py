@@ -513,3 +513,37 @@ def test_a_store_that_is_made_later_is_followed_then(tmp_path: Path) -> None:
     store.append(first_entry("ads", by="test", why="", move="start", pointers=pointers, rollout=None))
     assert loader.refresh()
     assert [each.instance for each in acknowledged(store, "ads", Tier.ROOT, STAGE)] == ["one"]
+
+
+def test_a_renewal_that_became_due_during_a_slow_look_waits_for_the_next(world: World) -> None:
+    world.move(A)
+    world.move(A, B)
+    root = world.root()
+
+    def slow(operation: str, key: str) -> None:
+        world.storage.before = lambda operation, key: None
+        world.clock.now += LEASE_S / 2
+
+    world.storage.before = slow
+    (world.folder / "store/history/ads/000000000002.json").unlink()  # restored from an older copy, meanwhile
+    world.clock.now += LEASE_S / 4
+    root.refresh()
+    world.clock.now += LEASE_S / 2
+    assert unversioned(root) is Outcome.UNCONFIRMED
+
+
+def test_what_is_acknowledged_is_on_the_disk(world: World) -> None:
+    kept = []
+
+    def look_at_the_disk(operation: str, key: str) -> None:
+        if operation == "replace":
+            kept.append((world.folder / "state" / "ads.canary.followed" / "entry.json").read_bytes())
+
+    world.move(A)
+    world.storage.before = look_at_the_disk
+    root = world.root()
+    world.move(A, B)
+    root.refresh()
+    world.clock.now += 2
+    root.refresh()
+    assert kept == [(world.folder / f"store/history/ads/00000000000{n}.json").read_bytes() for n in (1, 2)]

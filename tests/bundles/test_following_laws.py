@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 from unittest import mock
 
-from faulty_world import BUNDLES, INPUTS, Plan, Step, World
+from faulty_world import AFTER_WORD, BUNDLES, INPUTS, WORD, Plan, Step, World
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -50,6 +50,8 @@ plans = st.lists(
 broken_versions = st.one_of(
     st.just(frozenset[tuple[str, int]]()), st.frozensets(st.sampled_from([*INPUTS]), max_size=2)
 )
+places = st.sampled_from([0, 0, 0, *range(1, 8), WORD, WORD, AFTER_WORD, AFTER_WORD])
+lengths = st.sampled_from([*range(6), 6, 6, 6, 6])
 overtaking = st.builds(
     lambda which, forward, back, wait: [
         *[Step("rollback", 0, wait)] * back,
@@ -57,8 +59,8 @@ overtaking = st.builds(
         *[Step("advance", 0, wait)] * forward,
     ],
     bundles,
-    st.integers(0, 6),
-    st.integers(0, 3),
+    lengths,
+    st.sampled_from([0, 0, 1, 2, 3]),
     st.sampled_from([0.0, 12.0]),
 )
 Overtaking: TypeAlias = list[Step]
@@ -125,7 +127,7 @@ class AnythingGoesWrong(RuleBasedStateMachine):
         self.world.go([Step("start", which), *[Step("advance")] * length])
 
     @rule(left=st.integers(0, 4), before=st.sampled_from(["runs", "killed", "stopped"]), which=bundles,
-          length=st.integers(0, 6), at=st.integers(0, 9), slow=st.sampled_from(["slow request", "slow answer"]),
+          length=lengths, at=places, slow=st.sampled_from(["slow request", "slow answer"]),
           on=overtaking, broken=broken_versions)  # fmt: skip
     def one_is_slow_and_overtaken(
         self, left: int, before: str, which: int, length: int, at: int, slow: str, on: Overtaking, broken: Broken
@@ -138,6 +140,16 @@ class AnythingGoesWrong(RuleBasedStateMachine):
         else:
             self.world.step(left - len(self.world.roots), broken, plans)
         self.world.go([Step("", quick=True)])
+
+    @rule(left=st.integers(0, 4), which=bundles, length=lengths, on=overtaking)
+    def one_is_down_and_comes_back_without_a_store(self, left: int, which: int, length: int, on: Overtaking) -> None:
+        self.world.go([Step("start", which), *[Step("advance")] * length])
+        self.world.end_process(left, "killed")
+        self.world.go(on)
+        if left < len(self.world.roots):
+            self.world.look(left, [Plan(0, "fails")])
+        else:
+            self.world.step(left - len(self.world.roots), frozenset(), [Plan(0, "fails")])
 
     @rule(seconds=st.sampled_from([0.5, 3, 9, 31]))
     def time_goes_on(self, seconds: float) -> None:

@@ -151,8 +151,8 @@ class LeasedSlot:
                 self._adopt(held)
                 put_in_force()
             self._keep(held)
-            now = self._clock()
-            if now < self._renew_at or now < self._drained_at or self._unfit():
+            # When the look began decides: one that became due while it was slow did not look at the whole.
+            if began < self._renew_at or self._clock() < self._drained_at or self._unfit():
                 return
             if self._renew(held, began):
                 return
