@@ -245,7 +245,7 @@ def test_a_kill_at_any_call_leaves_what_every_command_goes_on_from(tmp_path: Pat
     settled = new_store(tmp_path / "settled")
     Rollouts(settled, "ads").start(put(settled, {"ctr": {1: "x"}}), configuration=FREEZE, **WHO)
     bring(Rollouts(settled, "ads"), Position.SETTLED)
-    killed, at, every = True, 0, 5
+    killed, at, every = True, 0, 3
     while killed:
         at += every
         folder = tmp_path / str(at)
