@@ -15,6 +15,7 @@ from msgspec import structs
 
 from trimtab.bundles.build import Built, Gate, derive_bundle
 from trimtab.bundles.bundle import Bundle
+from trimtab.bundles.index import SignatureIndex
 from trimtab.bundles.refusals import RefusedChangesError
 from trimtab.bundles.repository import ModelRepository
 from trimtab.errors import SignatureChangedError
@@ -170,6 +171,18 @@ def test_what_cannot_be_compared_is_refused_whatever_the_category(models: Models
 
 SAME, SCORED, OTHER = ({"m/1": "AGE", "m/2": each} for each in ("AGE", "SCORED", "INT"))
 FEED_FOR_N = ForModels(match="n", category=Category.FEED)
+
+
+def test_another_index_may_tell_what_changed(models: Models) -> None:
+    models.build({"m/7": "AGE"})
+    models.lay({"m/8": "INT"})
+    with (
+        SignatureIndex.beside(models.root.with_name("ads.json")) as past,
+        pytest.raises(RefusedChangesError, match="the dtype changed"),
+    ):
+        derive_bundle(ModelRepository(models.root), name="ads", previous=models.previous, past=past)
+
+
 ATTESTED = [
     ("alike", Configuration(), SAME, True),
     ("another category", Configuration(category=Category.FEED), SAME, False),

@@ -111,7 +111,7 @@ def test_a_changed_version_is_refused_with_both_sides_and_the_remedy(repository:
     facts = json.loads(json.dumps(caught.value.as_dict()))
     (comparison,) = facts["comparisons"]
     assert (comparison["model"], comparison["version"], comparison["against"]) == ("ctr", "8", "7")
-    (change,) = comparison["changes"]
+    (change,) = facts["changes"]
     assert (change["rule"], change["before"]) == ("INPUT_SAME_DTYPE", "float32 [batch, 1]")
     assert change["fork"] == f"trimtab fork {root} ctr ctr_v2 --version 8 --move"
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.bundles.bundle import Bundle
+    from trimtab.bundles.index import SignatureIndex
     from trimtab.bundles.reading import Found, Progress, Read
     from trimtab.bundles.repository import ModelRepository
     from trimtab.bundles.signature_facts import SignatureFacts
@@ -76,7 +77,8 @@ def build_bundle(
     configuration: what each model is held to; that of the nearest `trimtab.toml` above the repository when None.
     category: hold every model to this one instead. index: the file that remembers what artifacts said, so that those
     that did not change are not read again; it is made where there is none, and None is to read everything.
-    read: reads an artifact's signature; `trimtab.read_signature` when None, for many artifacts in several processes.
+    read: reads an artifact's signature; `trimtab.read_signature` when None, for many artifacts in several processes. An
+    index is for one way to read.
     progress: called as (done, total) after each artifact that was read.
 
     Raises SignatureChangedError when the gate refuses, and BundleError or ArtifactError when something cannot be read;
@@ -107,9 +109,14 @@ def derive_bundle(
     read: Read | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
+    past: SignatureIndex | None = None,
     today: dates.date | None = None,
 ) -> Built:
-    """`build_bundle`, with how the bundle came about. jobs: how many processes read. today: when waivers are judged."""
+    """`build_bundle`, with how the bundle came about.
+
+    jobs: how many processes read. past: another index that may have the signatures of the previous bundle. today: when
+    waivers are judged.
+    """
     if previous is not None and previous.name != name:
         raise BundleError(
             "the previous bundle is another one",
@@ -119,7 +126,8 @@ def derive_bundle(
         )
     if configuration is None:
         configuration = find_configuration(repository.root)
-    judge = _Judging(repository, previous, gate, configuration, category, today or datetime.now(UTC).date())
+    today = today or datetime.now(UTC).date()
+    judge = _Judging(repository, previous, gate, configuration, category, today, past)
     found, judgement, note = _read_and_judge(judge, index, read, jobs, progress)
     _refuse(repository.root, found, judgement)
     bundle = assemble(name, found.models, previous, judgement.held)
@@ -143,6 +151,7 @@ class _Judging(Struct, frozen=True):
     configuration: Configuration
     category: Category | None
     today: dates.date
+    past: SignatureIndex | None
 
     def __call__(self, found: Found, index: BuildIndex, read: Read | None) -> Judgement:
         if self.gate is Gate.NONE:
@@ -155,7 +164,7 @@ class _Judging(Struct, frozen=True):
         judge = Judge(
             self.repository.root,
             self.previous,
-            index,
+            [index] if self.past is None else [index, self.past],
             signature_of,
             configuration=self.configuration,
             category=self.category,

@@ -35,7 +35,7 @@ _TABLES = (
 _BATCH = 500
 
 
-class IndexUnusableError(Exception):
+class IndexUnusableError(BundleError):
     """The index failed in the middle of a build, which then begins again. damaged: it is the file that is bad."""
 
     def __init__(self, failure: Exception) -> None:

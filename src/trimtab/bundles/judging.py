@@ -20,7 +20,7 @@ from trimtab.stability.gate import Candidate, judged, weighed_changes
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
@@ -61,7 +61,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
             "against": self.against,
             "in_place": self.in_place,
             "refused": self.refused,
-            "changes": [change.as_dict() for change in self.changes],
+            "rules": sorted({change.rule for change in self.changes}),
         }
 
 
@@ -96,15 +96,15 @@ def changed_in_place(models: Mapping[str, Versions], previous: Bundle | None) ->
 class Judge:
     """Judges the models of one repository.
 
-    configuration, category, today: as of `trimtab.stability.gate.gate`. previous: what was published before; index:
-    where its signatures are. signature_of: gives a version's signature.
+    configuration, category, today: as of `trimtab.stability.gate.gate`. previous: what was published before; indexes:
+    where its signatures may be. signature_of: gives the signature of a version in the repository.
     """
 
     def __init__(
         self,
         root: Path,
         previous: Bundle | None,
-        index: SignatureIndex,
+        indexes: Sequence[SignatureIndex],
         signature_of: SignatureOf,
         *,
         configuration: Configuration,
@@ -113,7 +113,7 @@ class Judge:
     ) -> None:
         self._root = root
         self._previous = previous
-        self._index = index
+        self._indexes = indexes
         self._signature_of = signature_of
         self._configuration = configuration
         self._category = category
@@ -221,7 +221,7 @@ class Judge:
         """The changes from a version that was published before, whose artifact is no longer there."""
         if known.digest == facts.digest:
             return ()
-        old = self._index.signature(known.digest)
+        old = _first(index.signature(known.digest) for index in self._indexes)
         if old is None:
             names = past.bundle.allowlist_names(known.allowlist) if past.bundle is not None else None
             return self._unseen(past.model, (known.digest, known.input_digest), facts, names)
@@ -232,7 +232,7 @@ class Judge:
         self, past: _Past, input_digest: str, facts: SignatureFacts, number: int
     ) -> tuple[Change, ...]:
         """The changes from inputs of which the bundle knows nothing but their digest."""
-        old = self._index.signature_of_inputs(input_digest)
+        old = _first(index.signature_of_inputs(input_digest) for index in self._indexes)
         if old is None:
             return self._unseen(past.model, ("", input_digest), facts, None)
         candidate = Candidate(past.model, old, self._signature_of(past.model, number, facts))
@@ -310,6 +310,10 @@ class _Past(Struct, frozen=True, kw_only=True):
             gone=frozenset(published.keys() - versions.keys()),
             inputs=known.published,
         )
+
+
+def _first(found: Iterable[Signature | None]) -> Signature | None:
+    return next((each for each in found if each is not None), None)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -55,9 +55,15 @@ def raise_refusals(refusals: Sequence[TrimtabError]) -> None:
 
 
 def judgement_as_dict(judgement: Judgement) -> dict[str, Any]:
-    """What the gate found, as `--json` prints it: changes as of `trimtab check --json`, by what was compared."""
+    """What the gate found, with the keys of `trimtab check --json`, and `comparisons`: what was held against what."""
     return {
+        "refused": judgement.refused,
         "comparisons": [each.as_dict() for each in judgement.comparisons],
+        "changes": [
+            {**change.as_dict(), "version": str(each.version)}
+            for each in judgement.comparisons
+            for change in each.changes
+        ],
         "waived": [{**each.change.as_dict(), "waiver": str(each.waiver)} for each in judgement.waived],
         "waivers": [each.as_dict() for each in judgement.problems],
     }

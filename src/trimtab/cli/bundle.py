@@ -85,7 +85,7 @@ def build(
     """
     from trimtab.bundles.build import Gate, derive_bundle
     from trimtab.bundles.bundle import read_bundle, write_bundle
-    from trimtab.bundles.index import index_path
+    from trimtab.bundles.index import SignatureIndex, index_path
     from trimtab.bundles.indexing import check_index_path
     from trimtab.bundles.repository import ModelRepository
     from trimtab.stability import Category
@@ -97,7 +97,7 @@ def build(
     if index is not None:
         check_index_path(index)
     before = read_bundle(previous or output) if previous is not None or output.exists() else None
-    with _progress() as progress:
+    with _progress() as progress, SignatureIndex.beside(previous or output) as past:
         built = derive_bundle(
             ModelRepository(repository),
             name=name or (before.name if before is not None else output.name.partition(".")[0]),
@@ -108,6 +108,7 @@ def build(
             index=None if no_index else index or index_path(output),
             jobs=jobs,
             progress=progress,
+            past=past,
         )
     in_place = not built.changed and previous in (None, output)
     if not in_place:
