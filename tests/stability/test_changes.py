@@ -17,7 +17,7 @@ from trimtab.signature.model import (
     Range,
     Signature,
 )
-from trimtab.signature.types import Literal, Optional, Sequence, Sparse, Tensor
+from trimtab.signature.types import Literal, Optional, Ragged, Sequence, Sparse, Tensor
 from trimtab.stability import Category, diff
 
 AGE = Input(name="age", type=Tensor(DType.FLOAT32, ("n", 1)))
@@ -212,6 +212,12 @@ EXACTLY = [
         called(Overload(inputs=(AGE,))),
         called(Overload(inputs=(ITEM,)), Overload(inputs=(AGE,))),
         "OVERLOAD_NO_ADD OVERLOAD_SAME_ORDER",
+    ),
+    (
+        "ragged otherwise, in another rank",
+        signature(age(type=Ragged(DType.INT64, ("n", None), 1))),
+        signature(age(type=Ragged(DType.INT64, ("n", None, None), 2))),
+        "SAME_RANK",
     ),
     ("1 is 1.0", signature(age(default=Literal(1), id="a")), signature(age(default=Literal(1.0), id="b")), "SAME_ID"),
     ("1 is not True", signature(age(type=Literal(1))), signature(age(type=Literal(True))), "SAME_CONSTANT"),

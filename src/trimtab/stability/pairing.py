@@ -35,17 +35,21 @@ def paired(old: Sequence[T], new: Sequence[T], *keys: Callable[[Any], Iterable[H
     taken: set[int] = set()
     for keys_of in keys:
         free: dict[Hashable, list[int]] = {}
-        for position, value in enumerate(new):
+        for position in reversed(range(len(new))):
             if position not in taken:
-                for key in keys_of(value):
-                    free.setdefault(key, []).append(position)
+                for key in keys_of(new[position]):
+                    free.setdefault(key, []).append(position)  # the first one last, where it is cheap to take
         for position, value in enumerate(old):
             if position in partner:
                 continue
-            candidates = (each for key in keys_of(value) for each in free.get(key, ()) if each not in taken)
-            if (found := next(candidates, None)) is not None:
-                partner[position] = found
-                taken.add(found)
+            for key in keys_of(value):
+                same = free.get(key, [])
+                while same and same[-1] in taken:
+                    same.pop()
+                if same:
+                    partner[position] = same.pop()
+                    taken.add(partner[position])
+                    break
     pairs = [Pair(value, new[partner[at]] if at in partner else None) for at, value in enumerate(old)]
     return pairs + [Pair(None, value) for at, value in enumerate(new) if at not in taken]
 

@@ -10,7 +10,11 @@ import msgspec
 
 def plain(value: object) -> str:
     """Text that is equal for values that are equal in the contract."""
-    return json.dumps(_whole(msgspec.to_builtins(value)), sort_keys=True, ensure_ascii=False)
+    built_in = value if value is None or isinstance(value, str | int | float) else msgspec.to_builtins(value)
+    return _encode(_whole(built_in))
+
+
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 def _whole(value: Any) -> Any:

@@ -85,11 +85,11 @@ def _of_arrays(
     elif old.dtype is not new.dtype:
         yield TypeChange("SAME_DTYPE", "the dtype changed")
     before, after = shape_of(old), shape_of(new)
-    if isinstance(old, Ragged) and isinstance(new, Ragged) and old.ragged_rank != new.ragged_rank:
-        yield TypeChange("SAME_RANK", "the number of ragged dimensions changed")
-    elif before is not None and after is not None and len(before) != len(after):
+    if before is not None and after is not None and len(before) != len(after):
         yield TypeChange("SAME_RANK", "the number of dimensions changed")
         return
+    if isinstance(old, Ragged) and isinstance(new, Ragged) and old.ragged_rank != new.ragged_rank:
+        yield TypeChange("SAME_RANK", "the number of ragged dimensions changed")
     verdict = symbols.compare(before, after)
     if verdict.narrowed and not returned:
         yield TypeChange("SHAPE_NOT_NARROWED", verdict.narrowed)
