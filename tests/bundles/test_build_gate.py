@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from trimtab.signature.document import decode_document, encode_document
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import EntryPoint, Input, Output, Overload, Presence, Signature
 from trimtab.signature.types import Tensor
-from trimtab.stability import Category
+from trimtab.stability import Category, diff
 from trimtab.stability.configuration import Configuration, ForModels
 from trimtab.stability.waivers import Waiver
 
@@ -120,6 +121,7 @@ SINCE = [
     ("after one that is gone", {"m/7": "AGE"}, {"m/8": "INT"}, [("m/8", "7")]),
     ("below all", {"m/7": "AGE"}, {"m/5": "INT", "m/7": "AGE"}, [("m/5", "7")]),
     ("below one that is gone", {"m/7": "AGE"}, {"m/5": "INT"}, [("m/5", "7")]),
+    ("outputs below one that is gone", {"m/7": "AGE"}, {"m/5": "SCORED"}, [("m/5", "7")]),
     ("between", {"m/5": "AGE", "m/9": "AGE"}, {"m/5": "AGE", "m/7": "INT", "m/9": "AGE"}, [("m/7", "5")]),
     ("in place", {"m/7": "AGE"}, {"m/7": "INT"}, [("m/7", "7 as published")]),
     ("outputs in place", {"m/7": "AGE"}, {"m/7": "SCORED"}, [("m/7", "7 as published")]),
@@ -137,6 +139,11 @@ def test_versions_since_the_bundle_before(
     if not index:
         models.index = None
     assert models.refused(after) == refused
+
+
+def test_a_new_version_follows_the_last_published_one_below_it(models: Models) -> None:
+    models.build({"m/5": "AGE", "m/7": "INT"}, gate=Gate.NONE)
+    assert models.refused({"m/5": "AGE", "m/9": "AGE"}) == [("m/9", "7")]
 
 
 @pytest.mark.parametrize("index", [True, False], ids=["index", "no index"])
@@ -288,3 +295,22 @@ def test_laws_of_builds_that_follow_one_another(
         assert model.attested_stable == (category is Category.FREEZE)
         if category is Category.FREEZE:
             assert len({SIGNATURES[name].digest for name in versions.values()}) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    names=st.lists(st.sampled_from(sorted(SIGNATURES)), min_size=1, max_size=5),
+    category=st.sampled_from(list(Category)),
+)
+def test_a_first_build_refuses_exactly_what_follows_with_a_change(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], category: Category
+) -> None:
+    models = Models(tmp_path_factory.mktemp("first"))
+    models.index = None
+    models.configuration = Configuration(category=category)
+    followed = [diff(SIGNATURES[old], SIGNATURES[new], category) for old, new in pairwise(names)]
+    refused = models.refused({f"m/{number}": name for number, name in enumerate(names, 1)})
+    assert bool(refused) == any(followed)
+    if refused:
+        first = next(number for number, changes in enumerate(followed, 2) if changes)
+        assert refused[0] == (f"m/{first}", str(first - 1))

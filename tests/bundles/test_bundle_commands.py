@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +141,22 @@ def test_a_repository_of_real_artifacts(corpus: Path, tmp_path: Path, capsys: py
         stated = built.models[model].versions[number]
         assert stated.digest == document["digest"]
         assert {*document["input_names"]} <= {*built.allowlist_names(stated.allowlist)}
+
+
+def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+    for number in range(1, 121):
+        lay(tmp_path / "models", f"ctr/{number}", "user_age")
+    command = [sys.executable, "-m", "trimtab", "bundle", "build", "models", "-o", "ads.json", "--no-index"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "100", "TERM": "xterm"}
+    terminal, end = pty.openpty()
+    try:
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE, stderr=end)
+        shown = os.read(terminal, 1 << 16).decode()
+    finally:
+        os.close(terminal)
+        os.close(end)
+    assert "reading artifacts" in shown
+    assert "120/120" in shown
+    assert "per second" in shown
+    quiet = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert quiet.stderr == b""
