@@ -202,7 +202,7 @@ def _rank(current: int) -> list[int]:
 
 
 def _constant(current: Any) -> list[Any]:
-    return ["nan"] if current == "inf" else ["\0another", current is not True]
+    return ["\0another", current is not True]
 
 
 def _dimensions(current: dict[str, Range]) -> list[dict[str, Range]]:

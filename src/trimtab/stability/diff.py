@@ -17,6 +17,7 @@ from trimtab.stability.pairing import (
     paired_outputs,
     paired_overloads,
 )
+from trimtab.stability.plain import text
 from trimtab.stability.rules import RULES
 from trimtab.stability.shapes import Symbols
 from trimtab.stability.values import value_changes
@@ -116,7 +117,7 @@ def _placed_overloads(
 
 def _call(overload: Overload) -> str:
     """An overload as a call: its inputs with their types."""
-    return f"({names(f'{value.name}: {value.type}' for value in overload.inputs)})"
+    return f"({names(f'{value.name}: {text(value.type)}' for value in overload.inputs)})"
 
 
 def _signature_changes(place: str, old: Overload, new: Overload) -> Iterator[Seen]:

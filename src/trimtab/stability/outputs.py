@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.stability.change import Seen
+from trimtab.stability.plain import text
 from trimtab.stability.types import may_be_none, type_changes
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ def output_changes(pair: Pair[Output], place: str, symbols: Symbols) -> Iterator
     old, new = pair.old, pair.new
     if old is None:
         if new is not None:
-            yield Seen("OUTPUT_NO_ADD", f"{place}: output {new.name}", "the output is new", "", str(new.type))
+            yield Seen("OUTPUT_NO_ADD", f"{place}: output {new.name}", "the output is new", "", text(new.type))
         return
     subject = f"{place}: output {old.name}"
     if new is None:
-        yield Seen("OUTPUT_NO_DELETE", subject, "the output is gone", str(old.type))
+        yield Seen("OUTPUT_NO_DELETE", subject, "the output is gone", text(old.type))
         return
     if old.name != new.name:
         yield Seen("OUTPUT_NO_RENAME", subject, "it is called otherwise", old.name, new.name)
@@ -35,7 +36,7 @@ def output_changes(pair: Pair[Output], place: str, symbols: Symbols) -> Iterator
     if old.return_path != new.return_path and stated:
         problem = "it has another place in what is returned"
         yield Seen("OUTPUT_SAME_PATH", subject, problem, old.return_path or "the whole", new.return_path or "the whole")
-    types = str(old.type), str(new.type)
+    types = text(old.type), text(new.type)
     if may_be_none(new.type) and not may_be_none(old.type):
         yield Seen("OUTPUT_NOT_MADE_NULLABLE", subject, "it may be null now", *types)
     elif may_be_none(old.type) and not may_be_none(new.type):

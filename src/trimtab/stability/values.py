@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from trimtab.signature.model import Constraints, Feature, Input, Learned, Presence, Range
 from trimtab.signature.types import Literal
 from trimtab.stability.change import Seen
-from trimtab.stability.plain import plain
+from trimtab.stability.plain import plain, text
 from trimtab.stability.types import may_be_none, type_changes
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def value_changes(kind: str, pair: Pair[Input] | Pair[Feature], place: str, symb
         yield Seen(f"{kind}_{rule}", subject, problem, before, after)
     for change in type_changes(old.type, new.type, symbols):
         rule = "SAME_KIND" if (kind, change.rule) == ("FEATURE", "SAME_CONSTANT") else change.rule
-        sides = (str(side.type).removeprefix("= ") for side in (old, new))
+        sides = (text(side.type) for side in (old, new))
         yield Seen(f"{kind}_{rule}", subject, change.problem, *sides)
 
 
@@ -53,9 +53,9 @@ def must_be_sent(value: Value) -> bool:
 
 def describe(value: Value) -> str:
     """What a request must know of a value: type, presence, default, nullability, aliases."""
-    facts = [str(value.type), str(value.presence)]
+    facts = [text(value.type), str(value.presence)]
     if value.presence is Presence.DEFAULT and value.default is not None:
-        facts[-1] = f"default {str(value.default).removeprefix('= ')}"
+        facts[-1] = f"default {text(value.default)}"
     if value.nullable:
         facts.append("nullable")
     if value.aliases:
@@ -98,7 +98,7 @@ def _presence(old: Value, new: Value) -> Iterator[Aspect]:
 
 
 def _default(value: Value) -> str:
-    return "none" if value.default is None else str(value.default).removeprefix("= ")
+    return "none" if value.default is None else text(value.default)
 
 
 def _null(old: Value, new: Value) -> Iterator[Aspect]:
