@@ -138,6 +138,7 @@ WRONG = {
     "two ways past the canary": ["rollout", "advance", "--analysis", "r.json", "--without-analysis", "--why", "x"],
     "without analysis and why": ["rollout", "advance", "--without-analysis"],
     "a model without version": ["can-deploy", "ctr", "--to", "canary"],
+    "a hold without why": ["rollout", "hold"],
     "no stage": ["can-deploy", "ctr:1"],
 }
 

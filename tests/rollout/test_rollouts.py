@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rollout_stores import follow, new_store, put
 
+from trimtab.bundles.store.acknowledged import acknowledged
 from trimtab.bundles.store.entry import Entry, Position
 from trimtab.bundles.store.local import LocalStorage
 from trimtab.bundles.store.pointers import Stage, Tier
@@ -120,6 +121,20 @@ def test_a_leaf_that_has_ended_is_awaited_no_longer(store: Store) -> None:
     assert entry.rollout is not None
     assert entry.rollout.position is Position.SETTLED
     assert entry.why == "scaled down; ended for good: leaf-2"
+
+
+def test_a_leaf_stays_awaited_where_the_move_is_refused(store: Store) -> None:
+    """What somebody answers for is in the history, or it is not answered for."""
+    rollouts = rollout(store, Position.LEAF_PRODUCTION)
+    follow(store, LEAF, CANARY, "leaf-1")
+    follow(store, LEAF, PRODUCTION, "leaf-2")
+    rollouts.hold(**WHO)
+    with pytest.raises(MoveRefusedError, match="held"):
+        rollouts.advance(gone=["leaf-1"], **WHO)
+    assert [each.instance for each in acknowledged(store, "ads", LEAF, CANARY)] == ["leaf-1"]
+    rollouts.release(**WHO)
+    rollouts.advance(gone=["leaf-1"], **WHO)
+    assert not acknowledged(store, "ads", LEAF, CANARY)
 
 
 def test_nobody_answers_for_a_root(store: Store) -> None:

@@ -157,6 +157,8 @@ def hold(*, release: bool, place: str, name: str, by: str, why: str, as_json: bo
       trimtab rollout hold --store deploy/store --why "the on-call looks at ctr first"
       trimtab rollout hold --store deploy/store --release
     """
+    if not release and not why.strip():
+        raise click.UsageError("hold needs --why: whoever wants to advance is told.")
     rollouts = _rollouts(place, name)
     entry = rollouts.release(by=by, why=why) if release else rollouts.hold(by=by, why=why)
     print_moved(entry, (entry,), as_json=as_json)

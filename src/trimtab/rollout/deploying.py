@@ -16,7 +16,7 @@ from trimtab.rollout.awaited import MARGIN_S, roots_awaited
 from trimtab.rollout.evidence import gather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from trimtab.bundles.store.entry import Entry
     from trimtab.bundles.store.store import Store
@@ -62,9 +62,10 @@ def can_deploy(store: Store, question: Question) -> CanDeploy:
     StoreError where the store fails.
     """
     answers = []
+    known = _Known(store, question)
     for name in store.names():
         head = store.head(name)
-        answer = _by_history(store, head, question) if head is not None else None
+        answer = _by_history(known, head) if head is not None else None
         if answer is not None and answer.yes:
             return answer
         if answer is not None:
@@ -81,60 +82,70 @@ _BUILD = (
 )
 
 
-def _by_history(store: Store, head: Entry, question: Question) -> CanDeploy | None:
+class _Known:
+    """What the bundles of a store state for the version that is asked about, each of them read once."""
+
+    def __init__(self, store: Store, question: Question) -> None:
+        self.store = store
+        self.question = question
+        self._stated: dict[str, str | None] = {}
+
+    def stated(self, bundles: Iterable[str]) -> tuple[str, ...]:
+        """The digests that bundles state for the version, each once."""
+        found = {self._of(digest) for digest in bundles}
+        return tuple(sorted(each for each in found if each is not None))
+
+    def _of(self, digest: str) -> str | None:
+        if digest not in self._stated:
+            model = self.store.bundle(digest).models.get(self.question.model)
+            version = model.versions.get(self.question.version) if model is not None else None
+            self._stated[digest] = version.digest if version is not None else None
+        return self._stated[digest]
+
+
+def _by_history(known: _Known, head: Entry) -> CanDeploy | None:
     """What one history says; None where nothing of it knows the version."""
-    pointer = head.pointers.at(Tier.ROOT, question.stage)
-    digests = _stated(store, pointer.bundles, question)
+    question = known.question
+    digests = known.stated(head.pointers.at(Tier.ROOT, question.stage).bundles)
     what = f"{question.model}:{question.version}"
     if not digests:
-        return _on_its_way(store, head, question)
+        return _on_its_way(known, head)
     if question.digest and question.digest not in digests:
         reason = (
             f"the bundle {head.name} has {what} with the signature {digests[0]}, the artifact has {question.digest}"
         )
         return _answer(question, head, [reason], [_BUILD], digests)
-    known = f"roots of {question.stage} know {what} from the bundle {head.name}"
+    told = f"roots of {question.stage} know {what} from the bundle {head.name}"
     if question.tier is Tier.LEAF:
-        behind = list(_behind(store, head, question))
+        behind = list(_behind(known, head))
         if behind:
-            return _answer(question, head, [known, *behind], [_WAIT], digests)
-    return _answer(question, head, [known], [], digests)
+            return _answer(question, head, [told, *behind], [_WAIT], digests)
+    return _answer(question, head, [told], [], digests)
 
 
 _WAIT = "Wait until they have followed, or are silent for longer than a lease: trimtab rollout status"
 
 
-def _stated(store: Store, bundles: tuple[str, ...], question: Question) -> tuple[str, ...]:
-    """The digests that bundles state for the version."""
-    found = set()
-    for digest in bundles:
-        model = store.bundle(digest).models.get(question.model)
-        version = model.versions.get(question.version) if model is not None else None
-        if version is not None:
-            found.add(version.digest)
-    return tuple(sorted(found))
-
-
-def _behind(store: Store, head: Entry, question: Question) -> Iterator[str]:
+def _behind(known: _Known, head: Entry) -> Iterator[str]:
     """Roots of the stage that may trim by a map without the version."""
-    evidence = gather(store, head)
+    stage = known.question.stage
+    evidence = gather(known.store, head)
     if not evidence.acknowledge:
         current = () if head.rollout is None or head.rollout.current is None else (head.rollout.current,)
-        if not _stated(store, current, question):
-            pointer = head.pointers.at(Tier.ROOT, question.stage)
-            yield from map(str, roots_awaited(head, question.stage, pointer, evidence))
+        if not known.stated(current):
+            yield from map(str, roots_awaited(head, stage, head.pointers.at(Tier.ROOT, stage), evidence))
         return
-    for each in evidence.words[Tier.ROOT, question.stage]:
+    for each in evidence.words[Tier.ROOT, stage]:
         leased = each.age_s <= evidence.lease_s + MARGIN_S
-        if leased and not _stated(store, each.said.in_force.bundles, question):
+        if leased and not known.stated(each.said.in_force.bundles):
             yield f"root {each.instance} has {each.said.in_force} (entry {each.said.entry}), which is without it"
 
 
-def _on_its_way(store: Store, head: Entry, question: Question) -> CanDeploy | None:
+def _on_its_way(known: _Known, head: Entry) -> CanDeploy | None:
     """Of a version that the roots of the stage do not know: whether a rollout is about to bring it there."""
-    rollout = head.rollout
+    question, rollout = known.question, head.rollout
     pending = () if rollout is None or rollout.position is Position.ROLLED_BACK else (rollout.pending,)
-    if rollout is None or not _stated(store, pending, question):
+    if rollout is None or not known.stated(pending):
         return None
     what = f"{question.model}:{question.version}"
     reasons = [f"{what} is in the bundle of {head.name} that is being rolled out, at {rollout.position}"]

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trimtab.bundles.store.acknowledged import acknowledged
 from trimtab.bundles.store.pointers import Stage, Tier
 from trimtab.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from trimtab.bundles.store.acknowledged import Acknowledged
     from trimtab.bundles.store.entry import Entry
@@ -60,6 +61,17 @@ def gather(store: Store, head: Entry) -> Evidence:
         moved={place: Moved(number, at_s, now - at_s) for place, (number, at_s) in moved.items()},
         started_s=0.0 if head.rollout is None else now - _written_at(store, head, head.rollout.started),
     )
+
+
+def without_leaves(evidence: Evidence, gone: Collection[str]) -> Evidence:
+    """The evidence without what some leaves said: somebody answers for it that they have ended for good."""
+    if not gone:
+        return evidence
+    words = {
+        place: tuple(each for each in said if place[0] is not Tier.LEAF or each.instance not in gone)
+        for place, said in evidence.words.items()
+    }
+    return replace(evidence, words=words)
 
 
 def _moved(store: Store, head: Entry) -> dict[Place, int]:

@@ -15,7 +15,7 @@ from trimtab.bundles.store.pointers import Stage, Tier
 from trimtab.errors import MoveRefusedError, StoreError
 from trimtab.rollout import machine
 from trimtab.rollout.awaited import AwaitedError
-from trimtab.rollout.evidence import gather
+from trimtab.rollout.evidence import gather, without_leaves
 from trimtab.rollout.reports import check_report
 from trimtab.rollout.starting import check_start
 
@@ -80,13 +80,13 @@ class Rollouts:
         instead. gone: names of leaves that have ended for good; they are no longer awaited. wait_s: for how long to
         wait for those who have not followed.
         """
-        why = self._withdrawn(gone, why)
+        why = self._with_gone(gone, why)
 
         def move(head: Entry, evidence: Evidence) -> Entry:
             analysis = _analysis(head, evidence, report, without_analysis, why)
             return machine.advance(head, evidence, analysis=analysis, by=by, why=why)
 
-        return self._wait(move, wait_s)
+        return self._wait(move, gone, wait_s)
 
     def hold(self, *, by: str, why: str) -> Entry:
         """Keep the rollout from going forward; it may still go back."""
@@ -104,30 +104,39 @@ class Rollouts:
         move: `abort`, for a rollout in motion, or `rollback`, for one that has settled, too. Raises AwaitedError with
         the steps made so far in the history where the next one has to wait; doing it again goes on.
         """
-        why = self._withdrawn(gone, why)
+        why = self._with_gone(gone, why)
         made: list[Entry] = []
         deadline = time.monotonic() + wait_s
         while True:
             entry = self._wait(
                 lambda head, evidence: machine.go_back(head, evidence, move=move, by=by, why=why),
+                gone,
                 deadline - time.monotonic(),
             )
             made.append(entry)
             if entry.rollout is not None and entry.rollout.position is Position.ROLLED_BACK:
                 return entry, tuple(made)
 
-    def _wait(self, move: Callable[[Entry, Evidence], Entry], wait_s: float) -> Entry:
-        """Make a move, or try again until there is no time left."""
+    def _wait(self, move: Callable[[Entry, Evidence], Entry], gone: Collection[str], wait_s: float) -> Entry:
+        """Make a move, or try again until there is no time left.
+
+        The words of leaves that are gone are withdrawn last: what somebody answers for is in the history before.
+        """
         deadline = time.monotonic() + wait_s
         while True:
             head = self._required_head()
             try:
-                return self._append(move(head, gather(self.store, head)))
+                entry = self._append(move(head, without_leaves(gather(self.store, head), gone)))
             except AwaitedError:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise
                 self._sleep(min(POLL_S, left))
+            else:
+                for stage in Stage:
+                    for instance in gone:
+                        withdraw(self.store, self.name, Tier.LEAF, stage, instance)
+                return entry
 
     def _append(self, entry: Entry) -> Entry:
         if self.store.append(entry):
@@ -156,23 +165,20 @@ class Rollouts:
             )
         return head
 
-    def _withdrawn(self, gone: Collection[str], why: str) -> str:
-        """Take the words of leaves away that have ended; what to write into the history about it."""
+    def _with_gone(self, gone: Collection[str], why: str) -> str:
+        """What to write into the history of leaves that have ended. MoveRefusedError for what is no leaf."""
+        leaves = {each for stage in Stage for each in self._instances(Tier.LEAF, stage)}
         for instance in gone:
-            stages = [stage for stage in Stage if instance in self._instances(Tier.LEAF, stage)]
-            if not stages:
-                raise self._unknown(instance)
-            for stage in stages:
-                withdraw(self.store, self.name, Tier.LEAF, stage, instance)
+            if instance not in leaves:
+                raise self._unknown(instance, leaves)
         said = f"ended for good: {', '.join(gone)}" if gone else ""
         return "; ".join(part for part in (why, said) if part)
 
     def _instances(self, tier: Tier, stage: Stage) -> set[str]:
         return {each.instance for each in acknowledged(self.store, self.name, tier, stage)}
 
-    def _unknown(self, instance: str) -> MoveRefusedError:
+    def _unknown(self, instance: str, leaves: set[str]) -> MoveRefusedError:
         roots = {each for stage in Stage for each in self._instances(Tier.ROOT, stage)}
-        leaves = {each for stage in Stage for each in self._instances(Tier.LEAF, stage)}
         if instance in roots:
             return MoveRefusedError(
                 "nobody can answer for a root: while it holds its lease it trims",
