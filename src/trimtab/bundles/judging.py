@@ -174,8 +174,7 @@ class Judge:
                 accepted = number
 
     def _refuses(self, comparison: Comparison) -> bool:
-        standing = judged(comparison.changes, self._configuration, self._today).changes
-        return comparison.in_place or worst(standing) is Level.ERROR
+        return comparison.in_place or self._configuration.refuses(comparison.changes, self._today)
 
     def _in_place(self, past: _Past, number: int, facts: SignatureFacts) -> Comparison | None:
         """A version whose number was published with another signature."""
