@@ -240,6 +240,9 @@ def test_a_root_that_starts_again_has_its_last_known_good_and_no_lease(world: Wo
     assert status(root).state is BundleState.KEPT_LAST_KNOWN_GOOD
     world.storage.fail()
     root.refresh()
+    assert unversioned(root) is Outcome.UNCONFIRMED  # what was sent before it was killed may still be on its way
+    world.clock.now += 1
+    root.refresh()
     assert unversioned(root) is Outcome.UNION_UNVERSIONED
     stands = status(root).following
     assert name is not None
@@ -503,8 +506,8 @@ def test_names_that_cannot_be_told_apart_are_refused(world: World, names: list[s
 
 
 def test_a_store_that_is_made_later_is_followed_then(tmp_path: Path) -> None:
-    place = tmp_path / "store"
-    loader = BundleLoader(follow=[Follow(store=place, name="ads", stage=STAGE)], instance="one")
+    place, clock = tmp_path / "store", Clock()
+    loader = BundleLoader(follow=[Follow(store=place, name="ads", stage=STAGE)], instance="one", clock=clock)
     assert "trimtab store init" in loader.statuses[0].error
     os.makedirs(place)
     store = Store.create(LocalStorage(place), Settings())
@@ -512,6 +515,9 @@ def test_a_store_that_is_made_later_is_followed_then(tmp_path: Path) -> None:
     pointers = Pointers(root_canary=Pointer(A.digest))
     store.append(first_entry("ads", by="test", why="", move="start", pointers=pointers, rollout=None))
     assert loader.refresh()
+    assert acknowledged(store, "ads", Tier.ROOT, STAGE) == []
+    clock.now += 1
+    loader.refresh()
     assert [each.instance for each in acknowledged(store, "ads", Tier.ROOT, STAGE)] == ["one"]
 
 

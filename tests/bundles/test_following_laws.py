@@ -139,7 +139,7 @@ class AnythingGoesWrong(RuleBasedStateMachine):
             self.world.look(left, plans)
         else:
             self.world.step(left - len(self.world.roots), broken, plans)
-        self.world.go([Step("", quick=True)])
+        self.world.go([Step("advance", quick=True)])
 
     @rule(left=st.integers(0, 4), which=bundles, length=lengths, on=overtaking)
     def one_is_down_and_comes_back_without_a_store(self, left: int, which: int, length: int, on: Overtaking) -> None:

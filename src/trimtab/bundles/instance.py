@@ -29,6 +29,8 @@ class Instance:
 
     def __init__(self, given: str = "", state: Path | None = None) -> None:
         self._file: IO[str] | None = None
+        self.fresh = not given
+        """Whether no process before this one can have had the name."""
         if state is not None:
             self._take(state)
         self.name = given or self._kept() or f"{_host()}-{os.getpid()}"
@@ -66,6 +68,7 @@ class Instance:
             self._file.seek(0)
             name = self._file.read(_LONGEST + 1).strip()
             if _NAME.fullmatch(name):
+                self.fresh = False
                 return name
             name = f"{_host()}-{secrets.token_hex(4)}"
             self._file.truncate(0)

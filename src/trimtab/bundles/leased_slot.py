@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from trimtab.bundles.bundle import Bundle
     from trimtab.bundles.following import Follow
+    from trimtab.bundles.instance import Instance
     from trimtab.bundles.store.pointers import Pointer
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class LeasedSlot:
     """
 
     def __init__(
-        self, follow: Follow, state: Path | None, instance: str, in_flight_s: float, clock: Callable[[], float]
+        self, follow: Follow, state: Path | None, instance: Instance, in_flight_s: float, clock: Callable[[], float]
     ) -> None:
         self.name = follow.name
         self.bundles: Mapping[str, Bundle] = {}
@@ -50,7 +51,7 @@ class LeasedSlot:
         """Until when, by the clock, the map answers for requests that name no exact version."""
         self._follower = Follower(follow, Tier.ROOT)
         self._folder = None if state is None else folder_of(state, follow.name, follow.stage)
-        self._instance = instance
+        self._instance = instance.name
         self._in_flight_s = in_flight_s
         self._clock = clock
         self._looking = threading.Lock()
@@ -58,8 +59,10 @@ class LeasedSlot:
         self._held: Held | None = None
         self._kept: Held | None = None
         self._acknowledged: int | None = None
+        self._spoke = False
         self._renew_at = -math.inf
-        self._drained_at = -math.inf
+        # What was sent before a root was killed may still be on its way when it is back under the same name.
+        self._drained_at = -math.inf if instance.fresh else clock() + in_flight_s
         self._failures = 0
         self._state = BundleState.MISSING
         self._look_error = ""
@@ -108,7 +111,7 @@ class LeasedSlot:
             return
         try:
             self.leased_until = -math.inf  # the look that was going on may have renewed it
-            if self._acknowledged is not None:
+            if self._spoke:
                 self._follower.withdraw(self._instance)
         except TrimtabError as failure:
             _log.warning("bundle %s: the acknowledgment could not be withdrawn: %s", self.name, failure)
@@ -163,7 +166,8 @@ class LeasedSlot:
     def _adopt(self, held: Held) -> None:
         """Make what is held ours. Requests that go by what was in force before may be on their way for a while."""
         if self._held is None or held.pointer != self._held.pointer:
-            self._drained_at = min(self._clock(), self.leased_until) + self._in_flight_s
+            drained_at = min(self._clock(), self.leased_until) + self._in_flight_s
+            self._drained_at = max(self._drained_at, drained_at)
             self.bundles = _named(self.name, held.pointer, held.bundles)
             self._loaded_at = datetime.now(UTC)
         self._held = held
@@ -184,6 +188,7 @@ class LeasedSlot:
         settings = self._follower.store.settings
         if settings.acknowledge:
             began = self._clock()
+            self._spoke = True
             self._follower.acknowledge(self._instance, held.number, held.pointer)
             self._acknowledged = held.number
             if self._follower.moved():

@@ -65,7 +65,7 @@ class BundleLoader:
         self._clock = clock
         self._files = [FileSlot(*each, folder) for each in named]
         self._instance = Instance(instance, folder if follow else None)
-        self._leased = [LeasedSlot(each, folder, self._instance.name, in_flight_s, clock) for each in follow]
+        self._leased = [LeasedSlot(each, folder, self._instance, in_flight_s, clock) for each in follow]
         self._slots: list[FileSlot | LeasedSlot] = [*self._files, *self._leased]
         self._refreshing = threading.Lock()
         self._swapping = threading.Lock()

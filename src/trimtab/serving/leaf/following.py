@@ -42,6 +42,7 @@ class StoreDigests:
         self._serving: Bundle | None = None
         self._entry = 0
         self._said: tuple[int, Pointer] | None = None
+        self._spoke = False
         self._say_again_at = math.inf
         self._problems: dict[str, str] = {}
         self.missing: tuple[str, ...] = ()
@@ -119,7 +120,7 @@ class StoreDigests:
 
     def close(self) -> None:
         """Take the word back: nothing is served any more, nor will be."""
-        if self._said is None:
+        if not self._spoke:
             return
         try:
             self._follower.withdraw(self.instance)
@@ -154,6 +155,7 @@ class StoreDigests:
         now = self._clock()
         if not settings.acknowledge or ((entry, in_force) == self._said and now < self._say_again_at):
             return
+        self._spoke, self._said = True, None  # a word whose answer is lost may be in the store
         self._follower.acknowledge(self.instance, entry, in_force)
         self._said = (entry, in_force)
         self._say_again_at = now + settings.lease_s / 3
