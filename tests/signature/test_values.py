@@ -125,6 +125,11 @@ def test_an_unknown_entry_point_is_named_with_the_known_ones() -> None:
         signature.entry_point("predict")
 
 
+@pytest.mark.parametrize("of", ["float", "complex", "bytes"])
+def test_a_constant_that_is_none_of_its_kind_is_shown_as_it_stands(of: str) -> None:
+    assert str(Literal("né", of=of)) == f"= {of} 'né'"
+
+
 def test_an_error_keeps_its_facts_when_its_place_grows() -> None:
     inner = SignatureError(where="inputs.age", expected="float32", got="int64", hint="Cast it.")
     outer = inner.within("model.pt")

@@ -106,7 +106,10 @@ class Literal(_Type, frozen=True, tag="literal"):
         return self.value
 
     def __str__(self) -> str:
-        return f"= {self.to_python()!r}"
+        try:
+            return f"= {self.to_python()!r}"
+        except ValueError:  # a document may hold any text where a number or base64 belongs
+            return f"= {self.of} {self.value!r}"
 
 
 class Sequence(_Type, frozen=True, tag="sequence"):
