@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,17 @@ def test_leaves_wait_for_roots_that_have_not_followed(tmp_path: Path) -> None:
     assert not behind.yes
     assert "root root-1 has" in behind.reasons[1]
     follow(store, Tier.ROOT, CANARY, "root-1")
+    assert ask(store, 3, CANARY).yes
+
+
+def test_leaves_do_not_wait_for_a_root_without_a_lease(tmp_path: Path) -> None:
+    store = store_at(tmp_path, SETTLED)
+    follow(store, Tier.ROOT, CANARY, "root-1")
+    pending = put(store, {"ctr": {1: "x", 2: "x", 3: "x"}}, serial=3)
+    Rollouts(store, "ads").start(pending, configuration=Configuration(), **WHO)
+    assert not ask(store, 3, CANARY).yes
+    (word,) = (tmp_path / "acknowledged").rglob("root-1.json")
+    os.utime(word, (1e9, 1e9))
     assert ask(store, 3, CANARY).yes
 
 

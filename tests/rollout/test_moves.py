@@ -189,6 +189,7 @@ ROOTS = [
     ("holds the old bundle, at the end of its lease", (6, Pointer(A), LEASE_S + 1), True),
     ("holds the old bundle, without a lease", (6, Pointer(A), LEASE_S + 1.1), False),
     ("says the entry and has another bundle", (7, Pointer(B), 1.0), True),
+    ("had the same two bundles once before", (6, Pointer(A, B), 1.0), True),
     ("has a word from the future", (6, Pointer(A), -3600.0), True),
 ]
 

@@ -107,6 +107,18 @@ def test_a_step_waits_for_a_root_and_goes_on_when_it_has_followed(store: Store) 
     assert (entry.rollout.position, len(polls)) == (Position.LEAF_CANARY, 3)
 
 
+def test_a_pointer_that_returns_has_moved_again(store: Store) -> None:
+    """A root that said it had both bundles on the way there has yet to say so on the way back."""
+    rollouts = rollout(store)
+    follow(store, ROOT, CANARY, "root-1")
+    bring(rollouts, Position.SETTLED)
+    with pytest.raises(AwaitedError, match="root root-1"):
+        rollouts.go_back("rollback", **WHO)
+    follow(store, ROOT, CANARY, "root-1")
+    rollouts.go_back("rollback", **WHO)
+    assert in_force(store) == {1}
+
+
 def test_a_leaf_that_has_ended_is_awaited_no_longer(store: Store) -> None:
     rollouts = rollout(store, Position.LEAF_CANARY)
     head = rollouts.head
