@@ -69,8 +69,8 @@ def _bundles() -> list[Bundle]:
 BUNDLES = _bundles()
 
 
-class Killed(SystemExit):
-    """The process is no more. A thread that ends by it is silent about it."""
+Killed = SystemExit
+"""The process is no more. A thread that ends by this very exception is silent about it."""
 
 
 WORD, AFTER_WORD = -1, -2
@@ -483,6 +483,7 @@ class World:
         if all(entry is not None and entry > number for entry in self._acknowledged()):
             self.storage.objects = dict(snapshot)
             self.restored = True
+            self.wait(LEASE_S)  # nobody starts before the leases have run out of those who go on
             self._follow(frozenset(), frozenset())
 
     def _acknowledged(self) -> list[int | None]:

@@ -180,4 +180,4 @@ class AnythingGoesWrong(RuleBasedStateMachine):
 
 
 TestAnythingGoesWrong = AnythingGoesWrong.TestCase
-TestAnythingGoesWrong.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestAnythingGoesWrong.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)

@@ -58,6 +58,10 @@ class Held(Struct, frozen=True, kw_only=True):
         return 0 if self.entry is None else self.entry.number
 
 
+class OtherHistoryError(StoreError):
+    """A history that is not the one that was followed before."""
+
+
 class Follower:
     """Looks at one history. For one thread at a time.
 
@@ -97,10 +101,9 @@ class Follower:
         held = self.held
         if held is not None and not whole and not self.moved():
             return held
-        known = held.entry if held is not None else None
-        head = self.store.head(self.follow.name, known.number if known is not None else 0)
-        if head is not None and known is not None:
-            self._check_continues(known, head)
+        if held is not None and held.entry is not None:
+            self._check_continues(held.entry)
+        head = self.store.head(self.follow.name, 0 if held is None else held.number)
         pointer = Pointer() if head is None else head.pointers.at(self._tier, self.follow.stage)
         bundles = {digest: self._bundle(digest, held) for digest in pointer.bundles}
         if held is None or _number(head) != held.number:
@@ -121,21 +124,15 @@ class Follower:
         """Take this instance's word away."""
         withdraw(self.store, self.follow.name, self._tier, self.follow.stage, instance)
 
-    def _check_continues(self, known: Entry, head: Entry) -> None:
+    def _check_continues(self, known: Entry) -> None:
         """The history is the one that was seen before, gone on or not."""
-        if head.number == known.number:
-            seen: str | None = head.hash
-        elif head.number == known.number + 1:
-            seen = head.previous
-        else:
-            entry = self.store.entry(self.follow.name, known.number)
-            seen = None if entry is None else entry.hash
-        if seen != known.hash:
-            raise StoreError(
-                "the history is not the one that was followed before",
+        seen = self.store.entry(self.follow.name, known.number)
+        if seen is None or seen.hash != known.hash:
+            raise OtherHistoryError(
+                "the history is shorter than it was" if seen is None else "the history is not the one followed before",
                 where=f"{self.store.name}: {self.follow.name}, entry {known.number}",
                 expected=known.hash,
-                got=seen or "none",
+                got="none" if seen is None else seen.hash,
                 hint="Was the store restored from an older copy, or is it another one? What was good before stays.",
             )
 

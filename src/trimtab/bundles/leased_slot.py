@@ -15,7 +15,7 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from trimtab.bundles.following import Follower, Held
+from trimtab.bundles.following import Follower, Held, OtherHistoryError
 from trimtab.bundles.last_known_good import folder_of, keep, restore
 from trimtab.bundles.status import BundleState, BundleStatus, FollowStatus
 from trimtab.bundles.store.pointers import Tier
@@ -93,6 +93,10 @@ class LeasedSlot:
             before = self.bundles
             try:
                 self._follow(put_in_force)
+            except OtherHistoryError as failure:
+                self._drain()
+                self.leased_until = -math.inf  # leaves may follow it
+                self._fail(str(failure))
             except TrimtabError as failure:
                 self._fail(str(failure))
             else:
@@ -166,12 +170,15 @@ class LeasedSlot:
     def _adopt(self, held: Held) -> None:
         """Make what is held ours. Requests that go by what was in force before may be on their way for a while."""
         if self._held is None or held.pointer != self._held.pointer:
-            drained_at = min(self._clock(), self.leased_until) + self._in_flight_s
-            self._drained_at = max(self._drained_at, drained_at)
+            self._drain()
             self.bundles = _named(self.name, held.pointer, held.bundles)
             self._loaded_at = datetime.now(UTC)
         self._held = held
         self._renew_at = -math.inf
+
+    def _drain(self) -> None:
+        """Let no word be said before requests that were answered under the lease have ended."""
+        self._drained_at = max(self._drained_at, min(self._clock(), self.leased_until) + self._in_flight_s)
 
     def _keep(self, held: Held) -> None:
         if self._folder is None or held is self._kept:
