@@ -3,18 +3,29 @@
 Real are the moves (trimtab.rollout.machine decides each, on the evidence that the model gathers) and the answers (a
 root's are those of a real ConsolidatedMap, or of its `exact_only`). The model adds what is between them: reading,
 keeping, acknowledging and confirming as steps of their own, between which a process may hang for ever or die.
-
-Numbers of entries are kept only as far as anything depends on them, so that unlimited histories are finitely many
-states: 2 is the history's end, 1 an entry since the root's pointer last changed, 0 an older one.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
 from msgspec.structs import force_setattr, replace
+from protocol_world import (
+    AHEAD,
+    BEFORE,
+    END,
+    LONG_AGO,
+    SINCE,
+    Known,
+    Leaf,
+    Root,
+    World,
+    answering,
+    leaf_after,
+    long_ago,
+    root_after,
+)
 from small_bundles import Models, small_bundle, wrongly_trimmed
 
 from trimtab.bundles.bundle import Bundle
@@ -26,64 +37,10 @@ from trimtab.errors import MoveRefusedError, StoreError
 from trimtab.rollout import machine
 from trimtab.rollout.evidence import Evidence, Moved
 
-END, SINCE, BEFORE = 2, 1, 0
-AHEAD = 3
-"""An entry that the store, set back to an older copy, does not have any more."""
-LONG_AGO = -1
-"""Read before the pointer last changed, and so long ago that no lease may be counted from then."""
-
 LEASE_S, LONG_AGO_S = 600.0, 1e9
-
 
 LAWS = {"root leads", "leaves go back before roots", "roots cover before leaves go back"}
 """Guards that the pointers themselves hold."""
-
-
-class Known(NamedTuple):
-    """A pointer, and of which entry."""
-
-    pointer: int
-    entry: int
-
-
-class Root(NamedTuple):
-    """held: in memory; None while it does not run. disk: its last-known-good. seen: read, and not in force yet.
-    word: the entry that it acknowledged; None without a word, or with one that is older than a lease. lease: by which
-    entry; None without one. under_way: the map by which a request was trimmed that no leaf has answered yet. Of several
-    requests one is watched, whichever: that the others are under way as well only keeps the root from speaking.
-    """
-
-    held: Known | None
-    disk: Known
-    seen: Known | None = None
-    word: int | None = None
-    lease: int | None = None
-    under_way: int | None = None
-
-
-class Leaf(NamedTuple):
-    """serving: a bundle's number; None for none. disk: the one that it may start again with. word: the bundles that
-    its acknowledgment names. target: what it is about to serve, whether that was read at the history's end, and what it
-    does next. While it switches it may answer with either.
-    """
-
-    serving: int | None
-    disk: int | None
-    word: frozenset[int] | None = None
-    target: tuple[int | None, bool, str] | None = None
-
-
-class World(NamedTuple):
-    """head, decided: entries, by number; decided is what somebody is about to append. old: by stage, whether the
-    root's last move is older than a lease. set_back: the store is an older copy now.
-    """
-
-    head: int
-    roots: tuple[Root, ...]
-    leaves: tuple[Leaf, ...]
-    decided: int | None = None
-    old: tuple[bool, bool] = (True, True)
-    set_back: bool = False
 
 
 class Delivery:
@@ -145,7 +102,7 @@ class Delivery:
             for j, leaf in enumerate(world.leaves):
                 if self.leaves[j] is not self.roots[i]:
                     continue
-                for bundle in _answering(leaf):
+                for bundle in answering(leaf):
                     for pointer, fully in maps:
                         if said := self._wrongly(pointer, bundle, fully=fully):
                             by = f"root {i + 1} by {self._text(pointer)}, leaf {j + 1} with {self.letters[bundle]}"
@@ -263,10 +220,8 @@ class Delivery:
         return world._replace(
             head=head,
             decided=None,
-            roots=tuple(
-                _root_after(root, by_stage[stage]) for root, stage in zip(world.roots, self.roots, strict=True)
-            ),
-            leaves=tuple(_leaf_after(leaf) for leaf in world.leaves),
+            roots=tuple(root_after(root, by_stage[stage]) for root, stage in zip(world.roots, self.roots, strict=True)),
+            leaves=tuple(leaf_after(leaf) for leaf in world.leaves),
             old=(True, True) if self.acknowledge else (old[0], old[1]),
         )
 
@@ -352,7 +307,7 @@ class Delivery:
             if world.old[number] or any(root.lease == BEFORE or root.under_way is not None for root in of_stage):
                 continue
             old = (True, world.old[1]) if number == 0 else (world.old[0], True)
-            roots = tuple(_long_ago(root) if self.roots[i] is stage else root for i, root in enumerate(world.roots))
+            roots = tuple(long_ago(root) if self.roots[i] is stage else root for i, root in enumerate(world.roots))
             yield f"a lease has passed since roots of {stage} were moved", world._replace(old=old, roots=roots)
 
     def _sent(self, root: Root) -> Root:
@@ -518,41 +473,3 @@ def _with(those: tuple, place: int, one: object) -> tuple:  # type: ignore[type-
 
 def _those(*bundles: int | None) -> frozenset[int]:
     return frozenset(each for each in bundles if each is not None)
-
-
-def _answering(leaf: Leaf) -> set[int]:
-    """The bundles that it may answer with now."""
-    switching = leaf.target is not None and leaf.target[2] == "switch"
-    both = (leaf.serving, leaf.target[0] if leaf.target is not None and switching else None)
-    return {bundle for bundle in both if bundle is not None}
-
-
-def _root_after(root: Root, moved: bool) -> Root:
-    """After an entry was appended; moved: whether it changed the root's pointer."""
-
-    def older(entry: int) -> int:
-        return min(entry, BEFORE if moved else SINCE)
-
-    def later(known: Known) -> Known:
-        return Known(known.pointer, older(known.entry))
-
-    return Root(
-        held=root.held and later(root.held),
-        disk=later(root.disk),
-        seen=root.seen and later(root.seen),
-        word=None if root.word is None else older(root.word),
-        lease=None if root.lease is None else older(root.lease),
-        under_way=root.under_way,
-    )
-
-
-def _long_ago(root: Root) -> Root:
-    if root.seen is None or root.seen.entry != BEFORE:
-        return root
-    return root._replace(seen=Known(root.seen.pointer, LONG_AGO))
-
-
-def _leaf_after(leaf: Leaf) -> Leaf:
-    if leaf.target is None or leaf.target[2] not in ("speak", "confirm"):
-        return leaf
-    return leaf._replace(target=(leaf.target[0], False, leaf.target[2]))
