@@ -52,14 +52,14 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 def gather(store: Store, head: Entry) -> Evidence:
     """The evidence for a move from `head`. StoreError where something cannot be read."""
-    now = _now(store)
-    moved = {place: (number, _written_at(store, head, number)) for place, number in _moved(store, head).items()}
+    now = store.now()
+    moved = {place: (number, store.written_at(head.name, number)) for place, number in _moved(store, head).items()}
     return Evidence(
         lease_s=store.settings.lease_s,
         acknowledge=store.settings.acknowledge,
         words={place: tuple(acknowledged(store, head.name, *place)) for place in PLACES},
         moved={place: Moved(number, at_s, now - at_s) for place, (number, at_s) in moved.items()},
-        started_s=0.0 if head.rollout is None else now - _written_at(store, head, head.rollout.started),
+        started_s=0.0 if head.rollout is None else now - store.written_at(head.name, head.rollout.started),
     )
 
 
@@ -102,20 +102,3 @@ def _before(store: Store, entry: Entry) -> Entry:
             hint="Find out what of the store is sound: trimtab store verify",
         )
     return earlier
-
-
-def _written_at(store: Store, head: Entry, number: int) -> float:
-    key = f"history/{head.name}/{number:012}.json"
-    written = store.storage.changed_at(key)
-    if written is None:
-        raise StoreError(where=f"{store.name}: {key}", expected="an entry", got="none")
-    return written
-
-
-def _now(store: Store) -> float:
-    """What time it is where entries are written."""
-    store.storage.replace(_CLOCK, b"")
-    return store.storage.changed_at(_CLOCK) or 0.0
-
-
-_CLOCK = "clock"

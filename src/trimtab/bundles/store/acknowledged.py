@@ -59,8 +59,7 @@ def acknowledged(store: Store, name: str, tier: Tier, stage: Stage) -> list[Ackn
     """The word of every instance, sorted by instance. What cannot be read raises StoreError: silence is no consent."""
     storage = store.storage
     prefix = f"acknowledged/{name}/{tier}/{stage}/"
-    storage.replace(_CLOCK, b"")
-    now = storage.changed_at(_CLOCK) or 0.0
+    now = store.now()
     found = []
     for key in storage.keys(prefix):
         data, written = storage.read(key, MAX_ENTRY_BYTES), storage.changed_at(key)
@@ -92,6 +91,3 @@ def _key(name: str, tier: Tier, stage: Stage, instance: str) -> str:
 
 
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-
-_CLOCK = "clock"
-"""Written to ask what time it is where acknowledgments are written."""

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 MARK = "trimtab-store.json"
 
+CLOCK = "clock"
+"""Written to ask the place for its time."""
+
 STORE_VERSION = 1
 """The newest form of a store that this code reads, and the one that it makes."""
 
@@ -161,6 +164,19 @@ class Store:
                 "another entry lies there", where=f"{self.name}: {key}", got=f"{entry.name} {entry.number}"
             )
         return entry
+
+    def now(self) -> float:
+        """What time it is where objects are written, in seconds: the one clock by which ages are told."""
+        self.storage.replace(CLOCK, b"")
+        return self.storage.changed_at(CLOCK) or 0.0
+
+    def written_at(self, name: str, number: int) -> float:
+        """When an entry was written, by the same clock. StoreError where there is none."""
+        key = _entry_key(name, number)
+        written = self.storage.changed_at(key)
+        if written is None:
+            raise StoreError(where=f"{self.name}: {key}", expected="an entry", got="none")
+        return written
 
     def head(self, name: str, known: int = 0) -> Entry | None:
         """The last entry of a history, looked for from `known` on; None where the history has not begun.

@@ -17,7 +17,7 @@ from trimtab.bundles.store.attestation import MAX_ATTESTATION_BYTES, check_attes
 from trimtab.bundles.store.entry import MAX_ENTRY_BYTES
 from trimtab.bundles.store.local import LocalStorage
 from trimtab.bundles.store.positions import breaches
-from trimtab.bundles.store.store import MARK
+from trimtab.bundles.store.store import CLOCK, MARK
 from trimtab.errors import MissingExtraError, TrimtabError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class _Findings:
 
     def _object(self, key: str) -> list[Flaw]:
         kind = key.partition("/")[0]
-        if key in (MARK, "clock", "probe"):
+        if key in (MARK, CLOCK, "probe"):
             return []
         match = _KEYS[kind].fullmatch(key) if kind in _KEYS else None
         if match is None:
