@@ -155,7 +155,7 @@ def test_roll_out_and_back_under_traffic_while_the_root_is_killed(tmp_path: Path
                 place.advance()
         wait_until(lambda: traffic.versions[-1] == "2" if traffic.versions else False)
         wait_until(lambda: followed(root)["pointer"].count("+") == 0)
-        assert followed(root)["lease_s"] > 0
+        wait_until(lambda: followed(root)["lease_s"] > 0)
         del traffic.versions[:]
         wait_until(lambda: "2" in traffic.versions)
         place.rollout("rollback", "--wait", "30", "--why", "a test")
