@@ -70,8 +70,8 @@ def make(folder: Path, pairs: int, weights: bytes) -> None:
 
 def store_of(folder: Path) -> Path:
     """A store in which the bundle of `live` is in production."""
+    from trimtab.bundles.building.index import SignatureIndex
     from trimtab.bundles.bundle import read_bundle
-    from trimtab.bundles.index import SignatureIndex
     from trimtab.bundles.store.entry import first_entry
     from trimtab.bundles.store.local import LocalStorage
     from trimtab.bundles.store.pointers import Pointer, Pointers

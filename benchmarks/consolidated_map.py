@@ -148,7 +148,7 @@ def of_map(paths: Mapping[str, Path]) -> dict[str, float]:
 
 
 def refresh(paths: Mapping[str, Path], following: Path) -> float:
-    from trimtab.bundles.loader import BundleLoader
+    from trimtab.bundles.loading.loader import BundleLoader
 
     loader = BundleLoader(paths.values())
     following.replace(next(iter(paths.values())))

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from trimtab.bundles.building.index import SignatureIndex
 from trimtab.bundles.bundle import read_bundle
-from trimtab.bundles.index import SignatureIndex
 from trimtab.bundles.store.entry import first_entry, following
 from trimtab.bundles.store.opening import storage_at
 from trimtab.bundles.store.pointers import Pointer, Pointers

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trimtab.artifacts import derive_signature, embed_signature, read_signature, verify_artifact
-    from trimtab.bundles.build import build_bundle
+    from trimtab.bundles.building.build import build_bundle
     from trimtab.bundles.bundle import Bundle, read_bundle, write_bundle
     from trimtab.bundles.consolidated import ConsolidatedMap
-    from trimtab.bundles.loader import BundleLoader
+    from trimtab.bundles.loading.loader import BundleLoader
+    from trimtab.bundles.loading.watcher import BundleWatcher
     from trimtab.bundles.outcomes import MissPolicy, Outcome
     from trimtab.bundles.repository import ModelRepository
-    from trimtab.bundles.watcher import BundleWatcher
     from trimtab.converting.converter import Converted, FeatureConverter
     from trimtab.errors import TrimtabError
     from trimtab.signature.document import decode_document, encode_document
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Bundle": "trimtab.bundles.bundle",
-    "BundleLoader": "trimtab.bundles.loader",
-    "BundleWatcher": "trimtab.bundles.watcher",
+    "BundleLoader": "trimtab.bundles.loading.loader",
+    "BundleWatcher": "trimtab.bundles.loading.watcher",
     "ConsolidatedMap": "trimtab.bundles.consolidated",
     "Converted": "trimtab.converting.converter",
     "DType": "trimtab.signature.dtypes",
@@ -52,7 +52,7 @@ _HOMES = {
     "Trimmed": "trimtab.trimming.trimmer",
     "Trimmer": "trimtab.trimming.trimmer",
     "TrimtabError": "trimtab.errors",
-    "build_bundle": "trimtab.bundles.build",
+    "build_bundle": "trimtab.bundles.building.build",
     "decode_document": "trimtab.signature.document",
     "derive_signature": "trimtab.artifacts",
     "diff": "trimtab.stability",

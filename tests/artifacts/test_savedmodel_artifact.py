@@ -11,7 +11,7 @@ import pytest
 
 from trimtab.artifacts import derive_signature, embed_signature, read_signature
 from trimtab.artifacts.registry import open_artifact
-from trimtab.bundles.build import build_bundle
+from trimtab.bundles.building.build import build_bundle
 from trimtab.bundles.repository import ModelRepository
 from trimtab.cli.main import main
 from trimtab.errors import ArtifactError, BundleError, ContradictionError, RefusedArtifactError

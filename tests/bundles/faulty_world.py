@@ -19,8 +19,8 @@ from bundle_making import bundle, digest_of
 
 from trimtab.bundles.bundle import Bundle
 from trimtab.bundles.consolidated import ConsolidatedMap
-from trimtab.bundles.following import Follow, Follower
-from trimtab.bundles.loader import BundleLoader
+from trimtab.bundles.loading.following import Follow, Follower
+from trimtab.bundles.loading.loader import BundleLoader
 from trimtab.bundles.store.acknowledged import withdraw
 from trimtab.bundles.store.entry import Analysis, Entry
 from trimtab.bundles.store.pointers import Stage, Tier

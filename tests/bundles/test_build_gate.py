@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from trimtab.bundles.build import Built, Gate, derive_bundle
+from trimtab.bundles.building.build import Built, Gate, derive_bundle
+from trimtab.bundles.building.index import SignatureIndex
+from trimtab.bundles.building.refusals import RefusedChangesError
 from trimtab.bundles.bundle import Bundle
-from trimtab.bundles.index import SignatureIndex
-from trimtab.bundles.refusals import RefusedChangesError
 from trimtab.bundles.repository import ModelRepository
 from trimtab.errors import SignatureChangedError
 from trimtab.findings import Level

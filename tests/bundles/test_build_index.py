@@ -17,11 +17,11 @@ from bundle_making import signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.bundles import indexing, reading
-from trimtab.bundles.build import Built, Gate, derive_bundle
+from trimtab.bundles.building import indexing, reading
+from trimtab.bundles.building.build import Built, Gate, derive_bundle
+from trimtab.bundles.building.index import SignatureIndex, index_path
+from trimtab.bundles.building.indexing import check_index_path
 from trimtab.bundles.bundle import Bundle
-from trimtab.bundles.index import SignatureIndex, index_path
-from trimtab.bundles.indexing import check_index_path
 from trimtab.bundles.repository import ModelRepository
 from trimtab.errors import BundleError
 from trimtab.signature.document import decode_document, encode_document
@@ -340,8 +340,8 @@ def test_a_place_for_no_index_is_done_without(repository: Repository, obstacle: 
 KILLED = """
 import os, sys
 from pathlib import Path
-from trimtab.bundles import indexing, reading
-from trimtab.bundles.build import derive_bundle
+from trimtab.bundles.building import indexing, reading
+from trimtab.bundles.building.build import derive_bundle
 from trimtab.bundles.repository import ModelRepository
 from trimtab.signature.document import decode_document
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from bundle_making import signature
 
-from trimtab.bundles.build import Gate, build_bundle
+from trimtab.bundles.building.build import Gate, build_bundle
+from trimtab.bundles.building.refusals import RefusedBuildError, RefusedChangesError
 from trimtab.bundles.bundle import Bundle
-from trimtab.bundles.refusals import RefusedBuildError, RefusedChangesError
 from trimtab.bundles.repository import ModelRepository
 from trimtab.cli.main import main
 from trimtab.errors import ArtifactError, BundleError, SignatureChangedError

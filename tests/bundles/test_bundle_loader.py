@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from trimtab.bundles.bundle import Bundle, encode_bundle, read_bundle, write_bundle
-from trimtab.bundles.loader import BundleLoader
-from trimtab.bundles.status import BundleState
+from trimtab.bundles.loading.loader import BundleLoader
+from trimtab.bundles.loading.status import BundleState
 from trimtab.errors import BundleError
 
 FIRST = bundle({"ctr": {7: ["age"]}}, serial=3)

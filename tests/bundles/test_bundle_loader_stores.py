@@ -11,16 +11,16 @@ import pytest
 from bundle_making import bundle
 
 from trimtab.bundles.bundle import Bundle, write_bundle
-from trimtab.bundles.following import Follow
-from trimtab.bundles.loader import BundleLoader
+from trimtab.bundles.loading.following import Follow
+from trimtab.bundles.loading.loader import BundleLoader
+from trimtab.bundles.loading.status import BundleState, BundleStatus
+from trimtab.bundles.loading.watcher import BundleWatcher
 from trimtab.bundles.outcomes import Outcome
-from trimtab.bundles.status import BundleState, BundleStatus
 from trimtab.bundles.store.acknowledged import acknowledged
 from trimtab.bundles.store.entry import first_entry, following
 from trimtab.bundles.store.local import LocalStorage
 from trimtab.bundles.store.pointers import Pointer, Pointers, Stage, Tier
 from trimtab.bundles.store.store import Settings, Store
-from trimtab.bundles.watcher import BundleWatcher
 from trimtab.errors import BundleError, StoreError
 
 A = bundle({"ctr": {1: ["age"]}}, serial=1)

@@ -13,9 +13,9 @@ from bundle_making import bundle
 
 from trimtab.bundles.bundle import Bundle, write_bundle
 from trimtab.bundles.consolidated import ConsolidatedMap
-from trimtab.bundles.loader import BundleLoader
+from trimtab.bundles.loading.loader import BundleLoader
+from trimtab.bundles.loading.watcher import BundleWatcher
 from trimtab.bundles.outcomes import Outcome
-from trimtab.bundles.watcher import BundleWatcher
 
 
 def numbered(serial: int) -> Bundle:

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.artifacts import read_signature
-from trimtab.bundles.forked_config import renamed
-from trimtab.bundles.forking import fork_command, fork_model, fork_name
+from trimtab.bundles.forking.fork import fork_command, fork_model, fork_name
+from trimtab.bundles.forking.forked_config import renamed
 from trimtab.bundles.repository import ModelRepository
 from trimtab.cli.main import main
 from trimtab.errors import BundleError, TrimtabError

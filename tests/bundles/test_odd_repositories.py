@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 from bundle_making import signature
 
-from trimtab.bundles import reading
-from trimtab.bundles.build import Built, derive_bundle
-from trimtab.bundles.refusals import RefusedBuildError
+from trimtab.bundles.building import reading
+from trimtab.bundles.building.build import Built, derive_bundle
+from trimtab.bundles.building.refusals import RefusedBuildError
 from trimtab.bundles.repository import ModelRepository
 from trimtab.cli.main import main
 from trimtab.errors import ArtifactError, BundleError, TrimtabError

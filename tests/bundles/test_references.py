@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signature_places import built, repository, stored
 from trimtab.bundles.bundle import read_bundle
-from trimtab.bundles.references import Reference, artifact_at, parse_reference, read_reference, version_at
+from trimtab.bundles.comparing.references import Reference, artifact_at, parse_reference, read_reference, version_at
 from trimtab.bundles.store.entry import following
 from trimtab.bundles.store.opening import open_store
 from trimtab.bundles.store.pointers import Pointer, Stage, Tier

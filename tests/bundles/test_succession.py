@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from signature_places import built, repository, stored
 from signature_strategies import signatures
 from trimtab.artifacts import read_signature
-from trimtab.bundles import versions
-from trimtab.bundles.checking import _BATCH, Held, _written_alike, hold
-from trimtab.bundles.succession import Succession, _before, successors
-from trimtab.bundles.versions import InArtifact, Version
+from trimtab.bundles.comparing import versions
+from trimtab.bundles.comparing.checking import _BATCH, Held, _written_alike, hold
+from trimtab.bundles.comparing.succession import Succession, _before, successors
+from trimtab.bundles.comparing.versions import InArtifact, Version
 from trimtab.cli.main import main
 from trimtab.errors import TrimtabError
 from trimtab.signature.model import Signature

@@ -141,7 +141,7 @@ def test_whoever_reads_waits_for_no_rebuild(tmp_path: Path, monkeypatch: pytest.
         assert go_on.wait(60)
         return ConsolidatedMap(bundles)
 
-    monkeypatch.setattr("trimtab.bundles.loader.ConsolidatedMap", build)
+    monkeypatch.setattr("trimtab.bundles.loading.loader.ConsolidatedMap", build)
     file.write_bytes(encode_bundle(content(odd=True, serial=2)))
     refreshing = threading.Thread(target=loader.refresh)
     refreshing.start()

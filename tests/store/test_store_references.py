@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from s3_server import SmallS3, environment, small_s3
 
 from signature_places import built, repository, stored
-from trimtab.bundles.references import read_reference
+from trimtab.bundles.comparing.references import read_reference
 from trimtab.cli.main import main
 from trimtab.errors import TrimtabError
 

@@ -15,8 +15,8 @@ from trimtab.cli.bundle_printing import built_as_dict, bundle_as_dict, bundle_ta
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trimtab.bundles.building.reading import Progress
     from trimtab.bundles.consolidated import Lookup
-    from trimtab.bundles.reading import Progress
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -83,10 +83,10 @@ def build(
       trimtab bundle build models/ -o ads.json
       trimtab bundle build models/ -o ads.json --category FEED --json | jq .serial
     """
-    from trimtab.bundles.build import Gate, derive_bundle
+    from trimtab.bundles.building.build import Gate, derive_bundle
+    from trimtab.bundles.building.index import SignatureIndex, index_path
+    from trimtab.bundles.building.indexing import check_index_path
     from trimtab.bundles.bundle import read_bundle, write_bundle
-    from trimtab.bundles.index import SignatureIndex, index_path
-    from trimtab.bundles.indexing import check_index_path
     from trimtab.bundles.repository import ModelRepository
     from trimtab.stability import Category
     from trimtab.stability.configuration import read_configuration

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from trimtab.bundles.build import Built
+    from trimtab.bundles.building.build import Built
     from trimtab.bundles.bundle import Bundle
 
 _MOST_ROWS = 20
@@ -19,7 +19,7 @@ _MOST_ROWS = 20
 
 def print_built(built: Built, before: Bundle | None, output: Path, *, written: bool) -> None:
     """What a build did: what is new in the bundle, what the gate let through, and how much was read."""
-    from trimtab.bundles.refusals import comparison_lines
+    from trimtab.bundles.building.refusals import comparison_lines
     from trimtab.signature.render import printable
 
     fresh = _fresh(built.bundle, before)
@@ -43,7 +43,7 @@ def print_built(built: Built, before: Bundle | None, output: Path, *, written: b
 
 def built_as_dict(built: Built, output: Path) -> dict[str, object]:
     """A build as the object that `--json` prints."""
-    from trimtab.bundles.refusals import judgement_as_dict
+    from trimtab.bundles.building.refusals import judgement_as_dict
 
     return {
         **bundle_as_dict(built.bundle),

@@ -81,8 +81,8 @@ def check(
     form = "json" if as_json else form
     if waivers == "-" and form != "text":
         raise click.UsageError(f"--write-waivers prints, and so does --format {form}: name a file to append them to.")
-    from trimtab.bundles.checking import hold
-    from trimtab.bundles.succession import successors
+    from trimtab.bundles.comparing.checking import hold
+    from trimtab.bundles.comparing.succession import successors
     from trimtab.stability import Category
     from trimtab.stability.gate import judged
     from trimtab.stability.proposing import as_toml, proposed
@@ -114,7 +114,7 @@ def check(
 
 def _configuration(given: Path | None, new: str) -> tuple[Configuration, str]:
     """The configuration, and the file that it is of; the defaults and the file's usual name where there is none."""
-    from trimtab.bundles.references import parse_reference
+    from trimtab.bundles.comparing.references import parse_reference
     from trimtab.stability.configuration import FILE_NAME, Configuration, configuration_file, read_configuration
 
     place = parse_reference(new).place

@@ -10,8 +10,8 @@ from trimtab.cli.change_forms import as_json, as_report, change_lines, summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trimtab.bundles.checking import Held
-    from trimtab.bundles.versions import Version
+    from trimtab.bundles.comparing.checking import Held
+    from trimtab.bundles.comparing.versions import Version
     from trimtab.findings import Finding
     from trimtab.findings.reports import Checked
     from trimtab.stability import Change
@@ -127,7 +127,7 @@ def _unreadable(held: Held) -> Finding:
 
 def _file(version: Version) -> str:
     """The file that a report shows a finding at, relative where it can be: an artifact, or the bundle or store."""
-    from trimtab.bundles.versions import InArtifact, InBundle, InStore
+    from trimtab.bundles.comparing.versions import InArtifact, InBundle, InStore
 
     source = version.source
     if isinstance(source, InBundle):

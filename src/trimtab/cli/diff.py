@@ -34,7 +34,7 @@ def diff(*, old: str, new: str, category: str, form: str, json_wanted: bool) -> 
       trimtab diff models#ctr:7 models#ctr
       trimtab diff old.pt new.pt2 --category FEED --json
     """
-    from trimtab.bundles.references import read_reference
+    from trimtab.bundles.comparing.references import read_reference
     from trimtab.stability import Category
     from trimtab.stability import diff as changes_between
 

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trimtab.bundles.following import Follow
+    from trimtab.bundles.loading.following import Follow
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -57,7 +57,7 @@ def to_follow(
         return ()
     if place is None:
         raise click.UsageError("--stage needs --store PLACE (or TRIMTAB_STORE in the environment)", context)
-    from trimtab.bundles.following import Follow
+    from trimtab.bundles.loading.following import Follow
     from trimtab.bundles.store.pointers import Stage
 
     verify = None
@@ -73,7 +73,7 @@ def names_in(place: str, stage: str, state: Path | None = None) -> list[str]:
 
     StoreError where there are none.
     """
-    from trimtab.bundles.last_known_good import kept_names
+    from trimtab.bundles.loading.last_known_good import kept_names
     from trimtab.bundles.store.opening import open_store
     from trimtab.bundles.store.pointers import Stage
     from trimtab.errors import StoreError

@@ -12,7 +12,7 @@ from trimtab.cli.change_forms import as_json as as_json_text
 from trimtab.cli.store_option import who_options
 
 if TYPE_CHECKING:
-    from trimtab.bundles.forking import Fork
+    from trimtab.bundles.forking.fork import Fork
 
 
 @click.command()
@@ -53,7 +53,7 @@ def fork(
       trimtab fork models/ ctr ctr_v2
       trimtab fork models/ ctr ctr_v2 --version 8 --move --why "takes the user's country"
     """
-    from trimtab.bundles.forking import fork_model
+    from trimtab.bundles.forking.fork import fork_model
 
     done = fork_model(repository, model, name, versions, move=move, with_config=not without_config, by=by, why=why)
     if as_json:
@@ -93,7 +93,7 @@ def _text(done: Fork, repository: Path) -> str:
 
 def _next(done: Fork, repository: Path) -> list[str]:
     """The commands that are to follow."""
-    from trimtab.bundles.forking import fork_command
+    from trimtab.bundles.forking.fork import fork_command
 
     place = shlex.quote(str(repository))
     origins = list(done.lineage.versions.values())

@@ -214,8 +214,8 @@ def _published(store: Store, bundle: str) -> Bundle:
     """The bundle, which lies in the store now with its signatures."""
     if bundle.startswith("sha256:"):
         return store.bundle(bundle)
+    from trimtab.bundles.building.index import SignatureIndex
     from trimtab.bundles.bundle import read_bundle
-    from trimtab.bundles.index import SignatureIndex
     from trimtab.bundles.store.publishing import publish
     from trimtab.cli.progress_line import progress_line
 

@@ -84,8 +84,8 @@ def publish(*, bundle: Path, place: str, key: Path | None, as_json: bool) -> Non
       trimtab store publish ads.json --store deploy/store
       trimtab store publish ads.json --store s3://models/store --attest release.pem
     """
+    from trimtab.bundles.building.index import SignatureIndex
     from trimtab.bundles.bundle import read_bundle
-    from trimtab.bundles.index import SignatureIndex
     from trimtab.bundles.store import publishing
     from trimtab.bundles.store.opening import open_store
 

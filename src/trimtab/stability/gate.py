@@ -25,8 +25,8 @@ class Candidate(Struct, frozen=True):
     """A new version of a model, and the version that it is held against.
 
     old: None for the first version of its model. new: its signature, or what is wrong with it (`without_signature`,
-    `contradicted`). fork: the command that gives it a model name of its own (`trimtab.bundles.forking`); empty where
-    its repository is not known.
+    `contradicted`). fork: the command that gives it a model name of its own (`trimtab.bundles.forking.fork`); empty
+    where its repository is not known.
     """
 
     model: str

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from trimtab.bundles.bundle import Bundle, BundledModel, BundledVersion
-from trimtab.bundles.following import Follow, Follower
 from trimtab.bundles.indices import Indices
+from trimtab.bundles.loading.following import Follow, Follower
 from trimtab.bundles.store.acknowledged import acknowledged
 from trimtab.bundles.store.entry import first_entry, following
 from trimtab.bundles.store.local import LocalStorage

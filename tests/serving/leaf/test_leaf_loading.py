@@ -15,7 +15,7 @@ from oip_client import OipClient
 from processes import launch, leaf_process, wait_until
 from small_models import deploy, ranker_inputs, ranker_score
 
-from trimtab.bundles.build import Gate, build_bundle
+from trimtab.bundles.building.build import Gate, build_bundle
 from trimtab.bundles.bundle import write_bundle
 from trimtab.bundles.repository import ModelRepository
 

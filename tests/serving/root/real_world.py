@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from processes import ServerProcess, leaf_process, server_process
 from small_world import World
 
-from trimtab.bundles.build import build_bundle
+from trimtab.bundles.building.build import build_bundle
 from trimtab.bundles.bundle import Bundle, write_bundle
 from trimtab.bundles.repository import ModelRepository
 from trimtab.serving.root.features.source import FeatureSpec

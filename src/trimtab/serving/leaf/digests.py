@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from trimtab.bundles.loader import BundleLoader
+from trimtab.bundles.loading.loader import BundleLoader
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:

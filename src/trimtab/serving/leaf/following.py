@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trimtab.bundles.bundle import Bundle
-    from trimtab.bundles.following import Follower, Held
+    from trimtab.bundles.loading.following import Follower, Held
     from trimtab.signature.model import Signature
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from trimtab.bundles.following import Follower
+from trimtab.bundles.loading.following import Follower
 from trimtab.bundles.store.pointers import Tier
 from trimtab.errors import TrimtabError, missing_extra
 from trimtab.observing.leaf_metrics import LeafMetrics
@@ -26,7 +26,7 @@ from trimtab.serving.shutdown import LAST_ANSWERS_S, SAY_SO_S
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trimtab.bundles.following import Follow
+    from trimtab.bundles.loading.following import Follow
     from trimtab.serving.leaf.digests import Digests
     from trimtab.serving.tls import ServerTls
 

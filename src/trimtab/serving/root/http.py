@@ -17,7 +17,7 @@ from trimtab.serving.root.request import call_from_json
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trimtab.bundles.loader import BundleLoader
+    from trimtab.bundles.loading.loader import BundleLoader
     from trimtab.observing.root_metrics import RootMetrics
     from trimtab.serving.root.admission import Admission
     from trimtab.serving.root.request import ScoreCall

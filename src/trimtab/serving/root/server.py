@@ -12,9 +12,9 @@ import grpc
 from aiohttp import web
 from msgspec import Struct
 
-from trimtab.bundles.loader import BundleLoader
+from trimtab.bundles.loading.loader import BundleLoader
+from trimtab.bundles.loading.watcher import BundleWatcher
 from trimtab.bundles.outcomes import MissPolicy
-from trimtab.bundles.watcher import BundleWatcher
 from trimtab.errors import TrimtabError
 from trimtab.observing.root_metrics import RootMetrics
 from trimtab.serving import compression
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trimtab.bundles.following import Follow
-    from trimtab.bundles.status import FollowStatus
+    from trimtab.bundles.loading.following import Follow
+    from trimtab.bundles.loading.status import FollowStatus
     from trimtab.serving.tls import ClientTls, ServerTls
 
 _log = logging.getLogger(__name__)

@@ -19,12 +19,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trimtab.bundles.repository import ModelRepository
-from trimtab.bundles.store.entry import MAX_ENTRY_BYTES
-from trimtab.bundles.store.opening import is_store, storage_at
-from trimtab.bundles.store.pointers import Stage
-from trimtab.bundles.store.store import MARK
-from trimtab.bundles.versions import (
+from trimtab.bundles.comparing.versions import (
     InArtifact,
     Version,
     is_bundle,
@@ -33,6 +28,11 @@ from trimtab.bundles.versions import (
     versions_in_repository,
     versions_in_store,
 )
+from trimtab.bundles.repository import ModelRepository
+from trimtab.bundles.store.entry import MAX_ENTRY_BYTES
+from trimtab.bundles.store.opening import is_store, storage_at
+from trimtab.bundles.store.pointers import Stage
+from trimtab.bundles.store.store import MARK
 from trimtab.errors import BundleError, StoreError
 
 if TYPE_CHECKING:

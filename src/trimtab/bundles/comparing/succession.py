@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trimtab.bundles.references import artifact_at, parse_reference, version_at, versions_at, what_is_at
+from trimtab.bundles.comparing.references import artifact_at, parse_reference, version_at, versions_at, what_is_at
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from trimtab.bundles.versions import Version
+    from trimtab.bundles.comparing.versions import Version
 
 
 class Successor(Struct, frozen=True):
@@ -43,15 +43,15 @@ class Succession(Struct, frozen=True):
 def successors(new: str, against: str, model: str = "") -> Succession:
     """What is to be compared, model by model and version by version.
 
-    new, against: references (`trimtab.bundles.references`) to one version, or to a repository, a bundle or a store;
-    both may be the same one, whose versions are then held against the ones before them.
+    new, against: references (`trimtab.bundles.comparing.references`) to one version, or to a repository, a bundle or
+    a store; both may be the same one, whose versions are then held against the ones before them.
     model: the name of a single version's model, where its place does not tell it.
 
     A version whose number is live already is held against the live one of that number; any other against the nearest
     one below it, live or new, or else against the lowest live one.
 
     Raises BundleError where many are to replace one, where the name of a single version's model is not known, and as
-    of `trimtab.bundles.references`.
+    of `trimtab.bundles.comparing.references`.
     """
     of_new, of_live = parse_reference(new), parse_reference(against)
     versions = None if of_new.entry else versions_at(of_new)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trimtab.bundles.forking import fork_command, fork_name
+from trimtab.bundles.forking.fork import fork_command, fork_name
 from trimtab.findings import Finding, Level, worst
 from trimtab.stability.category import Category
 from trimtab.stability.change import Change, Seen
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
+    from trimtab.bundles.building.index import SignatureIndex
+    from trimtab.bundles.building.signature_facts import SignatureFacts
     from trimtab.bundles.bundle import Bundle, BundledVersion
-    from trimtab.bundles.index import SignatureIndex
-    from trimtab.bundles.signature_facts import SignatureFacts
     from trimtab.signature.model import Signature
     from trimtab.stability.configuration import Configuration
     from trimtab.stability.waivers import Waived

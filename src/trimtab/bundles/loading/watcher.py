@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from trimtab.bundles.consolidated import ConsolidatedMap
-    from trimtab.bundles.loader import BundleLoader, Round
+    from trimtab.bundles.loading.loader import BundleLoader, Round
 
 
 class WatcherStatus(Struct, frozen=True, kw_only=True):

@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trimtab.bundles.index import APPLICATION_ID, PATIENCE_S, SCHEMA, UNREADABLE, SignatureIndex, intact, is_ours, seal
-from trimtab.bundles.reader_fingerprint import reader_fingerprint
-from trimtab.bundles.signature_facts import SignatureFacts, shared
+from trimtab.bundles.building.index import (
+    APPLICATION_ID,
+    PATIENCE_S,
+    SCHEMA,
+    UNREADABLE,
+    SignatureIndex,
+    intact,
+    is_ours,
+    seal,
+)
+from trimtab.bundles.building.reader_fingerprint import reader_fingerprint
+from trimtab.bundles.building.signature_facts import SignatureFacts, shared
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:

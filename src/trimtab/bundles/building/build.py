@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trimtab.bundles.assembling import assemble
-from trimtab.bundles.indexing import BuildIndex, IndexUnusableError, discard_index
-from trimtab.bundles.judging import Judge, Judgement, changed_in_place
-from trimtab.bundles.reading import read_repository
-from trimtab.bundles.refusals import RefusedChangesError, raise_refusals
+from trimtab.bundles.building.assembling import assemble
+from trimtab.bundles.building.indexing import BuildIndex, IndexUnusableError, discard_index
+from trimtab.bundles.building.judging import Judge, Judgement, changed_in_place
+from trimtab.bundles.building.reading import read_repository
+from trimtab.bundles.building.refusals import RefusedChangesError, raise_refusals
 from trimtab.errors import BundleError
 from trimtab.signature.render import printable
 from trimtab.stability.configuration import find_configuration
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from trimtab.bundles.building.index import SignatureIndex
+    from trimtab.bundles.building.reading import Found, Progress, Read
+    from trimtab.bundles.building.signature_facts import SignatureFacts
     from trimtab.bundles.bundle import Bundle
-    from trimtab.bundles.index import SignatureIndex
-    from trimtab.bundles.reading import Found, Progress, Read
     from trimtab.bundles.repository import ModelRepository
-    from trimtab.bundles.signature_facts import SignatureFacts
     from trimtab.signature.model import Signature
     from trimtab.stability.category import Category
     from trimtab.stability.configuration import Configuration

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from msgspec import Struct
 
+from trimtab.bundles.building.index import SignatureIndex
 from trimtab.bundles.bundle import read_bundle
-from trimtab.bundles.index import SignatureIndex
 from trimtab.bundles.repository import ModelRepository
 from trimtab.bundles.store.opening import open_store
 from trimtab.bundles.store.pointers import Stage, Tier

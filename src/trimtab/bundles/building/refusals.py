@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from trimtab.bundles.judging import Comparison, Judgement
+    from trimtab.bundles.building.judging import Comparison, Judgement
 
 
 class RefusedChangesError(SignatureChangedError):

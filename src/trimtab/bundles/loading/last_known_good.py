@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.bundles.atomic import write_atomically
 from trimtab.bundles.bundle import encode_bundle, read_bundle
-from trimtab.bundles.following import Held
+from trimtab.bundles.loading.following import Held
 from trimtab.bundles.store.entry import MAX_ENTRY_BYTES, decode_entry, encode_entry
 from trimtab.errors import BundleError
 

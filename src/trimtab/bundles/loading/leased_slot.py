@@ -15,9 +15,9 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from trimtab.bundles.following import Follower, Held, OtherHistoryError
-from trimtab.bundles.last_known_good import folder_of, keep, restore
-from trimtab.bundles.status import BundleState, BundleStatus, FollowStatus
+from trimtab.bundles.loading.following import Follower, Held, OtherHistoryError
+from trimtab.bundles.loading.last_known_good import folder_of, keep, restore
+from trimtab.bundles.loading.status import BundleState, BundleStatus, FollowStatus
 from trimtab.bundles.store.pointers import Tier
 from trimtab.errors import StoreError, TrimtabError
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.bundles.bundle import Bundle
-    from trimtab.bundles.following import Follow
-    from trimtab.bundles.instance import Instance
+    from trimtab.bundles.loading.following import Follow
+    from trimtab.bundles.loading.instance import Instance
     from trimtab.bundles.store.pointers import Pointer
 
 _log = logging.getLogger(__name__)

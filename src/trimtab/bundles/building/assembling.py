@@ -11,7 +11,7 @@ from trimtab.bundles.indices import Indices
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from trimtab.bundles.signature_facts import SignatureFacts
+    from trimtab.bundles.building.signature_facts import SignatureFacts
 
 
 def assemble(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from trimtab import errors
 from trimtab.artifacts.candidates import Candidate
 from trimtab.artifacts.survey import Reading, survey
-from trimtab.bundles.signature_facts import SignatureFacts, facts_of, facts_of_document
+from trimtab.bundles.building.signature_facts import SignatureFacts, facts_of, facts_of_document
 from trimtab.errors import ArtifactError, BundleError, TrimtabError
 from trimtab.signature.render import printable
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from trimtab.bundles.indexing import BuildIndex
+    from trimtab.bundles.building.indexing import BuildIndex
     from trimtab.bundles.repository import ArtifactVersion, ModelRepository
     from trimtab.signature.model import Signature
 

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from trimtab.bundles.consolidated import ConsolidatedMap
-from trimtab.bundles.file_slot import FileSlot
-from trimtab.bundles.instance import Instance
-from trimtab.bundles.leased_slot import LeasedSlot
+from trimtab.bundles.loading.file_slot import FileSlot
+from trimtab.bundles.loading.instance import Instance
+from trimtab.bundles.loading.leased_slot import LeasedSlot
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from trimtab.bundles.bundle import Bundle
-    from trimtab.bundles.following import Follow
-    from trimtab.bundles.status import BundleStatus
+    from trimtab.bundles.loading.following import Follow
+    from trimtab.bundles.loading.status import BundleStatus
 
 
 class BundleLoader:

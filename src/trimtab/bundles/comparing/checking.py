@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trimtab.bundles.forking import fork_command, fork_name
-from trimtab.bundles.versions import Opened, Source
+from trimtab.bundles.comparing.versions import Opened, Source
+from trimtab.bundles.forking.fork import fork_command, fork_name
 from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError, TrimtabError
 from trimtab.stability.gate import Candidate, changes_of, contradicted, without_signature
 from trimtab.stability.order import READ_BY_POSITION
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future, ProcessPoolExecutor
 
-    from trimtab.bundles.succession import Succession, Successor
-    from trimtab.bundles.versions import Version
+    from trimtab.bundles.comparing.succession import Succession, Successor
+    from trimtab.bundles.comparing.versions import Version
     from trimtab.signature.model import Signature
     from trimtab.stability.category import Category
     from trimtab.stability.change import Change, Seen

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from trimtab.bundles.atomic import write_atomically
 from trimtab.bundles.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle, read_bundle
 from trimtab.bundles.identity import FileIdentity
-from trimtab.bundles.status import BundleState, BundleStatus
+from trimtab.bundles.loading.status import BundleState, BundleStatus
 from trimtab.errors import BundleError
 
 if TYPE_CHECKING:
