@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -112,6 +112,7 @@ margins = st.just(0.0) | st.floats(0, 1e150)
 
 @settings(max_examples=60, deadline=None)
 @given(samples, samples, bad, margins, st.booleans())
+@example([4e16, 0.1], [0.0, 0.0, 0.0, 4.5e-259], Bad.INCREASE, 8e49, False)
 def test_any_samples_can_be_compared(
     baseline: list[float], canary: list[float], way: Bad, margin: float, aware: bool
 ) -> None:

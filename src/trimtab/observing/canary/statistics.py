@@ -37,6 +37,8 @@ _SMALL = 8
 _ROUNDING = 1e-9
 _DIGITS = 12
 _LEAST = 1e-290
+_MOST_STEPS = 2.0**52
+
 _MOST_CORRELATED = 0.98
 """A sample that hardly moves has a lag-1 correlation near 1, and no finite width."""
 
@@ -86,7 +88,7 @@ def compare(
     if np.ptp(np.concatenate((baseline, canary))) == 0:  # there is nothing to rank, and nothing that could be worse
         return _identical(margin)
     step = max(map(_step, (baseline, canary)))
-    safe_margin = margin if step == 0 else math.floor(margin / step + _ROUNDING) * step
+    safe_margin = _whole_steps(margin, step)
     correlation = _autocorrelation(baseline, canary) if autocorrelation else 0.0
     width = math.sqrt((1 + correlation) / (1 - correlation))
     p_high = p_low = 1.0
@@ -107,6 +109,13 @@ def compare(
         autocorrelation=correlation,
         effect=_effect(stats, baseline, canary, confidence, width),
     )
+
+
+def _whole_steps(margin: float, step: float) -> float:
+    """The margin, down to the step below it; as it is where there are no steps, or more than a float can count."""
+    if step == 0 or margin > step * _MOST_STEPS:
+        return margin
+    return math.floor(margin / step + _ROUNDING) * step
 
 
 def _identical(margin: float) -> Comparison:
