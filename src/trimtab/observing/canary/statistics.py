@@ -179,7 +179,8 @@ def _step(values: Values) -> float:
     if len(unique) < 2 or len(unique) * 2 > len(values):
         return 0.0
     gaps = np.diff(unique)
-    steps = gaps / gaps.min()
+    with np.errstate(over="ignore"):  # what no float can count is on no grid
+        steps = gaps / gaps.min()
     return float(gaps.min()) if np.allclose(steps, steps.round(), atol=1e-6) else 0.0
 
 
