@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from trimtab.cli.bundle_printing import built_as_dict, bundle_as_dict, bundle_table, print_built
+from trimtab.cli.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from trimtab.bundles.building.reading import Progress
     from trimtab.bundles.consolidated import Lookup
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -97,7 +92,7 @@ def build(
     if index is not None:
         check_index_path(index)
     before = read_bundle(previous or output) if previous is not None or output.exists() else None
-    with _progress() as progress, SignatureIndex.beside(previous or output) as past:
+    with progress("reading artifacts") as told, SignatureIndex.beside(previous or output) as past:
         built = derive_bundle(
             ModelRepository(repository),
             name=name or (before.name if before is not None else output.name.partition(".")[0]),
@@ -107,7 +102,7 @@ def build(
             category=Category(category.upper()) if category is not None else None,
             index=None if no_index else index or index_path(output),
             jobs=jobs,
-            progress=progress,
+            progress=told,
             past=past,
         )
     in_place = not built.changed and previous in (None, output)
@@ -219,31 +214,3 @@ def _check_folder(output: Path) -> None:
 
     if not output.parent.is_dir():
         raise BundleError("cannot be written", where=str(output), expected="a folder that is there", got="none")
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """A bar on standard error with count and rate; nothing when that is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (
-        TextColumn("reading artifacts"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=None, rate="")
-        begun = time.monotonic()
-
-        def advance(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - begun, 1e-3)
-            bars.update(task, completed=done, total=total, rate=f"{rate:,.0f} per second")
-
-        yield advance

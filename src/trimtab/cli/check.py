@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +12,10 @@ import click
 from trimtab.cli.change_forms import FORMS
 from trimtab.cli.check_output import Outcome, as_printed
 from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_REFUSED
+from trimtab.cli.progress import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from trimtab.stability import Change
     from trimtab.stability.configuration import Configuration
@@ -93,7 +92,7 @@ def check(
         raise click.UsageError(f"--model names the model of one version, and {new} holds many.")
     today = datetime.datetime.now(datetime.UTC).date()
     held_to = Category(category.upper()) if category else None
-    with _progress(len(succession.successors)) as advance:
+    with counted("comparing", len(succession.successors)) as advance:
         held = hold(succession, configuration, today, category=held_to, jobs=jobs, advance=advance)
     models = None if succession.whole else {each.model for each in succession.successors}
     verdict = judged([change for each in held for change in each.changes], configuration, today, models)
@@ -134,21 +133,3 @@ def _write(path: str, proposals: Mapping[Waiver, Change]) -> None:
     what = f"{len(proposals)} waiver{'' if len(proposals) == 1 else 's'} proposed in {path}"
     advice = ": give each a reason and an owner, or remove it; until then the file is refused" if proposals else ""
     click.echo(f"{what}{advice}", err=True)
-
-
-_WORTH_PROGRESS = 50
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error while the block runs, where that is a terminal; it gives what moves the bar by one."""
-    if total < _WORTH_PROGRESS or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("comparing", total=total)
-        yield lambda: progress.advance(task)

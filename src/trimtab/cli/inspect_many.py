@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,11 @@ import click
 
 from trimtab.artifacts.candidates import find_candidates
 from trimtab.artifacts.survey import Surveyed, survey
+from trimtab.cli.progress import counted
 from trimtab.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from trimtab.artifacts.survey import Reading
 
@@ -28,7 +28,7 @@ def inspect_many(targets: Sequence[str], *, jobs: int | None, reading: Reading, 
     candidates = find_candidates(targets)
     rows: list[Surveyed] = []
     failed = passed_over = reads = bytes_read = 0
-    with _progress(len(candidates)) as advance:
+    with counted("reading", len(candidates)) as advance:
         for each in survey(candidates, jobs=jobs, reading=reading):
             advance()
             failed += each.error is not None
@@ -119,21 +119,3 @@ def _nothing(targets: Sequence[str], passed_over: int) -> ArtifactError:
         got=f"{passed_over} files of other kinds" if passed_over else "none",
         hint="The content decides, not the name. Name a file to be told why it is no model.",
     )
-
-
-_WORTH_PROGRESS = 50
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error while the block runs, where that is a terminal; it gives what moves the bar by one."""
-    if total < _WORTH_PROGRESS or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("reading", total=total)
-        yield lambda: progress.advance(task)

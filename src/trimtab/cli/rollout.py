@@ -217,11 +217,11 @@ def _published(store: Store, bundle: str) -> Bundle:
     from trimtab.bundles.building.index import SignatureIndex
     from trimtab.bundles.bundle import read_bundle
     from trimtab.bundles.store.publishing import publish
-    from trimtab.cli.progress_line import progress_line
+    from trimtab.cli.progress import progress
 
     read = read_bundle(bundle)
-    with SignatureIndex.beside(Path(bundle)) as index, progress_line("publishing signature") as progress:
-        publish(store, read, index.document, progress)
+    with SignatureIndex.beside(Path(bundle)) as index, progress("publishing signatures") as told:
+        publish(store, read, index.document, told)
     return read
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from trimtab.cli.progress_line import progress_line
+from trimtab.cli.progress import progress
 from trimtab.cli.store_option import store_option
 from trimtab.cli.store_reading import history, show, verify
 
@@ -91,8 +91,8 @@ def publish(*, bundle: Path, place: str, key: Path | None, as_json: bool) -> Non
 
     opened = open_store(place)
     read = read_bundle(bundle)
-    with SignatureIndex.beside(bundle) as index, progress_line("publishing signature") as progress:
-        done = publishing.publish(opened, read, index.document, progress)
+    with SignatureIndex.beside(bundle) as index, progress("publishing signatures") as told:
+        done = publishing.publish(opened, read, index.document, told)
         note = index.note
     by = _attested(place, read.digest, key) if key is not None else ""
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab.cli.exit_codes import EXIT_REFUSED
-from trimtab.cli.progress_line import progress_line
+from trimtab.cli.progress import progress
 from trimtab.cli.store_option import chosen_name, name_option, store_option
 
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ def verify(*, place: str, as_json: bool) -> int:
     from trimtab.bundles.store.opening import open_store
     from trimtab.bundles.store.verifying import verify_store
 
-    with progress_line("verifying object") as progress:
+    with progress("verifying objects") as told:
         store = open_store(place)
-        found = verify_store(store, progress)
+        found = verify_store(store, told)
     if as_json:
         flaws = [{"level": each.level.value, "where": each.where, "problem": each.problem} for each in found.flaws]
         result = {"store": store.name, "sound": found.sound, "objects": found.objects, "heads": found.heads}
