@@ -38,11 +38,11 @@ ONNX = [
     ("float32 to int32, of one width", BASE, BASE.change("user", dtype="int32"), "INPUT_SAME_DTYPE"),
     ("a dimension more", BASE, BASE.change("item", shape=("batch", 1)), "INPUT_SAME_RANK"),
     ("a dimension less", BASE, BASE.change("user", shape=("batch",)), "INPUT_SAME_RANK"),
-    ("another size", BASE, BASE.change("user", shape=("batch", 5)), "INPUT_SHAPE_NOT_NARROWED"),
-    ("a size fixed", OPEN, OPEN.change("user", shape=(None, 3)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("another size", BASE, BASE.change("user", shape=("batch", 5)), "INPUT_DIM_NOT_NARROWED"),
+    ("a size fixed", OPEN, OPEN.change("user", shape=(None, 3)), "INPUT_DIM_NOT_NARROWED"),
     ("a size opened", BASE, BASE.change("user", shape=("batch", None)), ""),
-    ("the batch fixed", BASE, BASE.change("user", shape=(4, 3)).change("item", shape=(4,)), "INPUT_SHAPE_NOT_NARROWED"),
-    ("sizes tied", UNTIED, TIED, "INPUT_SHAPE_NOT_NARROWED"),
+    ("the batch fixed", BASE, BASE.change("user", shape=(4, 3)).change("item", shape=(4,)), "INPUT_DIM_NOT_NARROWED"),
+    ("sizes tied", UNTIED, TIED, "INPUT_DIM_NOT_NARROWED"),
     ("sizes untied", TIED, UNTIED, ""),
     ("symbols renamed", TIED, BASE, ""),
     ("renamed", BASE, BASE.change("item", name="item_id", key="item"), "INPUT_NO_ADD_REQUIRED"),
@@ -97,20 +97,20 @@ TORCHSCRIPT = [
     ("a number of another type", SCALED, SCALED.change("scale", dtype="float32", default=3.0), "INPUT_SAME_DTYPE"),
     ("a dtype stated", PLAIN, PLAIN.change("user", stated="float32"), "INPUT_DTYPE_NOT_NARROWED"),
     ("a dtype no longer stated", PLAIN.change("user", stated="float32"), PLAIN, ""),
-    ("another method", PLAIN, replace(PLAIN, entry_point="score"), "ENTRY_POINT_NO_RENAME"),
+    ("another method", PLAIN, replace(PLAIN, entry_point="score"), "ENTRYPOINT_NO_RENAME"),
 ]
 
 EXPORTED = replace(BASE, bounds=(("batch", 2, 16),))
 PT2 = [
     ("nothing", EXPORTED, EXPORTED, ""),
-    ("a bound tightened", EXPORTED, replace(EXPORTED, bounds=(("batch", 2, 8),)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("a bound tightened", EXPORTED, replace(EXPORTED, bounds=(("batch", 2, 8),)), "INPUT_DIM_NOT_NARROWED"),
     ("a bound loosened", replace(EXPORTED, bounds=(("batch", 2, 8),)), EXPORTED, ""),
-    ("a lower bound raised", EXPORTED, replace(EXPORTED, bounds=(("batch", 4, 16),)), "INPUT_SHAPE_NOT_NARROWED"),
+    ("a lower bound raised", EXPORTED, replace(EXPORTED, bounds=(("batch", 4, 16),)), "INPUT_DIM_NOT_NARROWED"),
     (
         "the batch fixed",
         EXPORTED,
         replace(EXPORTED.change("user", shape=(4, 3)).change("item", shape=(4,)), bounds=()),
-        "INPUT_SHAPE_NOT_NARROWED",
+        "INPUT_DIM_NOT_NARROWED",
     ),
     ("an argument less", EXPORTED, EXPORTED.without("item"), ""),
     ("float32 to float64", EXPORTED, EXPORTED.change("user", dtype="float64"), "INPUT_SAME_DTYPE"),
@@ -122,8 +122,8 @@ SAVEDMODEL = [
     ("a required input more", SERVED, SERVED.plus(Field("new")), "INPUT_NO_ADD_REQUIRED"),
     ("an input less", SERVED, SERVED.without("item"), ""),
     ("int64 to int32", SERVED, SERVED.change("item", dtype="int32"), "INPUT_SAME_DTYPE"),
-    ("the batch fixed", SERVED, SERVED.change("item", shape=(4,)), "INPUT_SHAPE_NOT_NARROWED"),
-    ("another signature", SERVED, replace(SERVED, entry_point="score"), "ENTRY_POINT_NO_RENAME"),
+    ("the batch fixed", SERVED, SERVED.change("item", shape=(4,)), "INPUT_DIM_NOT_NARROWED"),
+    ("another signature", SERVED, replace(SERVED, entry_point="score"), "ENTRYPOINT_NO_RENAME"),
     ("an output of another name", SERVED, replace(SERVED, prefix="out_"), ""),
 ]
 

@@ -56,19 +56,19 @@ def _all_changes(old: Signature, new: Signature) -> Iterator[Seen]:
     for pair in pairs:
         if pair.new is None and pair.old is not None:
             subject, gone = f"entry point {pair.old.name}", names(pair.old.input_names)
-            yield Seen("ENTRY_POINT_NO_DELETE", subject, "the entry point is gone", gone)
+            yield Seen("ENTRYPOINT_NO_DELETE", subject, "the entry point is gone", gone)
         elif pair.old is None and pair.new is not None:
             subject, added = f"entry point {pair.new.name}", names(pair.new.input_names)
-            yield Seen("ENTRY_POINT_NO_ADD", subject, "the entry point is new", "", added)
+            yield Seen("ENTRYPOINT_NO_ADD", subject, "the entry point is new", "", added)
         elif pair.old is not None and pair.new is not None:
             if pair.old.name != pair.new.name:
-                rule = "ENTRY_POINT_NO_RENAME" if _one_format(old, new) else "ENTRY_POINT_SAME_NAME"
+                rule = "ENTRYPOINT_NO_RENAME" if _one_format(old, new) else "ENTRYPOINT_SAME_NAME"
                 subject, problem = f"entry point {pair.old.name}", "the default entry point is called otherwise"
                 yield Seen(rule, subject, problem, pair.old.name, pair.new.name)
             yield from _overload_changes(pair.old.name, pair.old.overloads, pair.new.overloads)
     if old.default_entry_point != new.default_entry_point and not _renamed_default(old, new, pairs):
         sides = old.default_entry_point, new.default_entry_point
-        yield Seen("ENTRY_POINT_SAME_DEFAULT", "signature", "another entry point is the default", *sides)
+        yield Seen("ENTRYPOINT_SAME_DEFAULT", "signature", "another entry point is the default", *sides)
 
 
 def _one_format(old: Signature, new: Signature) -> bool:

@@ -30,7 +30,7 @@ def output_changes(pair: Pair[Output], place: str, symbols: Symbols) -> Iterator
     if old.name != new.name:
         yield Seen("OUTPUT_NO_RENAME", subject, "it is called otherwise", old.name, new.name)
     if old.id != new.id:
-        rule = "OUTPUT_ID_NO_ADD" if old.id is None else "OUTPUT_SAME_ID"
+        rule = "OUTPUT_ID_NO_ADD" if old.id is None else "OUTPUT_ID_STABLE"
         yield Seen(rule, subject, "the stable id changed", old.id or "none", new.id or "none")
     stated = any(it.path not in (None, it.name) for it in (old, new))
     if old.return_path != new.return_path and stated:

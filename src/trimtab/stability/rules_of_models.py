@@ -10,7 +10,7 @@ _ERROR, _SILENT, _NOTHING = Notice.ERROR, Notice.SILENT, Notice.NOTHING
 
 ENTRY_POINTS = (
     StabilityRule(
-        "ENTRY_POINT_NO_DELETE",
+        "ENTRYPOINT_NO_DELETE",
         FEED,
         "No entry point is taken away.",
         "Callers that name it (TF Serving's signature_name, a method of a TorchScript module) are refused.",
@@ -18,7 +18,7 @@ ENTRY_POINTS = (
         "Export the old entry point beside the new one.",
     ),
     StabilityRule(
-        "ENTRY_POINT_NO_RENAME",
+        "ENTRYPOINT_NO_RENAME",
         FEED,
         "The default entry point of a format keeps its name.",
         "Callers that name it are refused. Callers that name none notice nothing, and neither do roots.",
@@ -27,7 +27,7 @@ ENTRY_POINTS = (
         "TensorFlow clients mostly state `serving_default`, so a request that names it is an ordinary one.",
     ),
     StabilityRule(
-        "ENTRY_POINT_SAME_NAME",
+        "ENTRYPOINT_SAME_NAME",
         FREEZE,
         "The default entry point keeps its name, also where the format of the artifact changes.",
         "Nobody: each format names it in its own way (`forward`, `main`, `serving_default`), and requests that named "
@@ -35,14 +35,14 @@ ENTRY_POINTS = (
         _NOTHING,
     ),
     StabilityRule(
-        "ENTRY_POINT_NO_ADD",
+        "ENTRYPOINT_NO_ADD",
         FREEZE,
         "No entry point is added.",
         "Nobody. The allowlist grows by the inputs of the new entry point, so roots keep more of every request.",
         _NOTHING,
     ),
     StabilityRule(
-        "ENTRY_POINT_SAME_DEFAULT",
+        "ENTRYPOINT_SAME_DEFAULT",
         FEED,
         "Requests that name no entry point go where they went.",
         "Callers that name none: another entry point answers them, or refuses inputs that it does not know.",
@@ -101,7 +101,7 @@ OUTPUTS = (
         "Return it under the old name too.",
     ),
     StabilityRule(
-        "OUTPUT_SAME_ID",
+        "OUTPUT_ID_STABLE",
         SCHEMA,
         "An output keeps its stable id.",
         "Dashboards and logs that follow the id lose the output, or take another one for it.",
@@ -172,7 +172,7 @@ OUTPUTS = (
         "Reshape in the model.",
     ),
     StabilityRule(
-        "OUTPUT_SHAPE_NOT_WIDENED",
+        "OUTPUT_DIM_NOT_WIDENED",
         SCHEMA,
         "Every size that an output can have, it could have before: classes, width, and sizes equal to an input's.",
         "Code that counts on its sizes fails, or takes one value for another.",

@@ -114,7 +114,7 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
             _NOTHING,
         ),
         StabilityRule(
-            f"{it.kind}_SAME_ID",
+            f"{it.kind}_ID_STABLE",
             SCHEMA,
             f"{it.one} keeps its stable id.",
             "Whoever follows the id (feature stores, renames in later versions) finds another value, or none.",
@@ -254,7 +254,7 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
             "Take the old shape and reshape in the model.",
         ),
         StabilityRule(
-            f"{it.kind}_SHAPE_NOT_NARROWED",
+            f"{it.kind}_DIM_NOT_NARROWED",
             FEED,
             f"Every size that {it.an} could have, it can have: no dimension becomes fixed, is bounded more "
             "tightly, or must now equal another.",

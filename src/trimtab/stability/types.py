@@ -92,8 +92,8 @@ def _of_arrays(
         yield TypeChange("SAME_RANK", "the number of ragged dimensions changed")
     verdict = symbols.compare(before, after)
     if verdict.narrowed and not returned:
-        yield TypeChange("SHAPE_NOT_NARROWED", verdict.narrowed)
+        yield TypeChange("DIM_NOT_NARROWED", verdict.narrowed)
     elif verdict.widened and returned:
-        yield TypeChange("SHAPE_NOT_WIDENED", verdict.widened)
+        yield TypeChange("DIM_NOT_WIDENED", verdict.widened)
     elif verdict.differs:
         yield TypeChange("SAME_SHAPE", verdict.narrowed or verdict.widened or "the shape is another one")

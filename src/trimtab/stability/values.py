@@ -79,7 +79,7 @@ def _names(old: Value, new: Value) -> Iterator[Aspect]:
     if added:
         yield "ALIAS_NO_ADD", "aliases are new", "", ", ".join(added)
     if old.id != new.id:
-        rule = "ID_NO_ADD" if old.id is None else "SAME_ID"
+        rule = "ID_NO_ADD" if old.id is None else "ID_STABLE"
         yield rule, "the stable id changed", old.id or "none", new.id or "none"
 
 
