@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from trimtab.bundles.loading.status import FollowStatus
 from trimtab.observing.leaf_metrics import Durations, LeafMetrics
 from trimtab.observing.root_metrics import RootMetrics
 from trimtab.serving.leaf.refusals import REASONS
@@ -18,7 +19,14 @@ METRICS = PAGE.partition("\n## Metrics\n")[2]
 
 NAMED_TESTS = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", FAULTS)
 METRIC_ROW = re.compile(r"^\| `(\w+)` \| (counter|gauge|histogram) \|([^|]*)\|", re.MULTILINE)
-METRIC_NAME = re.compile(r"\b(?:trimmer|trimtab_leaf|nv_inference|request_(?:pre|post)?\w+)_\w+")
+METRIC_NAME = re.compile(r"\b(?:trimmer|trimtab_(?:leaf|shadow)|nv_inference|request_(?:pre|post)?\w+)_\w+")
+
+
+class Followed:
+    """A leaf that follows a store in full."""
+
+    entry = 1
+    missing: tuple[str, ...] = ()
 
 
 def of_leaf() -> str:
@@ -27,15 +35,18 @@ def of_leaf() -> str:
     version = metrics.of_version("m", "1")
     version.succeeded(1, Durations(1, 1, 1, 1))
     version.failed("overload")
+    metrics.follows(Followed())
     return metrics.render().decode()
 
 
 def of_root() -> str:
     """The same for a root."""
-    metrics = RootMetrics(lambda: (1, 1), lambda: {"b": (1, 0.0)})
+    followed = FollowStatus(stage="canary", entry=1, pointer="", instance="i", acknowledged=1, lease_s=1.0)
+    metrics = RootMetrics(lambda: (1, 1), lambda: {"b": (1, 0.0)}, followed=lambda: {"b": followed})
     metrics.model("m")
     metrics.failed("m", "UNAVAILABLE")
     metrics.mismatched("m")
+    metrics.shadow("m", "1")
     metrics.outcome("exact")
     metrics.refused.labels("UNAVAILABLE")
     return metrics.render().decode()
@@ -75,7 +86,7 @@ def test_every_fault_names_a_test_and_a_metric(heading: str) -> None:
 
 @pytest.mark.parametrize(("file", "test"), NAMED_TESTS, ids=[test for _, test in NAMED_TESTS])
 def test_named_tests_exist(file: str, test: str) -> None:
-    assert re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE)
+    assert re.search(rf"^(async )?def {test}\(|^{test} = ", (ROOT / file).read_text(), re.MULTILINE)
 
 
 def test_the_reasons_are_those_of_the_code() -> None:

@@ -41,6 +41,14 @@ def quick() -> ObjectStorage:
     return object_storage("s3://bucket/store", timeout=0.5)
 
 
+def test_http_goes_to_other_machines_only_where_it_is_allowed(server: SmallS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url.replace("127.0.0.1", "0.0.0.0"))
+    with pytest.raises(StoreError, match="plain http where https was asked for"):
+        quick().read("key", 1)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    assert quick().read("key", 1) is None
+
+
 @pytest.mark.parametrize(
     "troubles",
     [["lost"], ["lost", "lost"], ["cut"], ["409"], ["503", "409", "500"], ["503", "lost"], ["hang"]],

@@ -45,7 +45,7 @@ def connect(place: ObjectUrl, *, anonymous: bool, timeout: float, retries: int) 
         url, headers = _without_password(place.url)
         client |= {"allow_http": place.scheme == "http", **headers}
         return HTTPStore(url, client_options=client, retry_config=retry)
-    if _has_loopback_endpoint(place.store):
+    if _allows_http(place.store):
         client["allow_http"] = True
     if place.store == S3:
         return S3Store(place.bucket, client_options=client, retry_config=retry, **config)
@@ -60,12 +60,17 @@ _ENDPOINTS = {
     GCS: ("GOOGLE_BASE_URL",),
     AZURE: ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
+_ALLOW_HTTP = {S3: "AWS_ALLOW_HTTP", GCS: "GOOGLE_ALLOW_HTTP", AZURE: "AZURE_ALLOW_HTTP"}
 _LOOPBACK = re.compile(r"http://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?(/|$)")
 
 
-def _has_loopback_endpoint(store: str) -> bool:
-    """Whether the environment names a server on this machine, for which http is as good as https."""
-    return any(_LOOPBACK.match(os.environ.get(name, "")) for name in _ENDPOINTS[store])
+def _allows_http(store: str) -> bool:
+    """Whether the environment allows http, or names a server on this machine, for which it is as good as https.
+
+    obstore reads the permission too, but not where it is given options of a client, as here.
+    """
+    allowed = os.environ.get(_ALLOW_HTTP[store], "").lower() in ("1", "true", "yes", "on")
+    return allowed or any(_LOOPBACK.match(os.environ.get(name, "")) for name in _ENDPOINTS[store])
 
 
 def _without_password(url: str) -> tuple[str, dict[str, Any]]:
