@@ -1,4 +1,4 @@
-"""Bundles: what the models of a leaf need, built from a model repository, loaded and looked up by a root.
+"""Bundles: what the models of a leaf need, built from a model repository, delivered by a store, looked up by a root.
 
-Knows signatures and artifacts; knows no payload format and no network.
+Knows signatures, artifacts and the gate; knows no payload format.
 """

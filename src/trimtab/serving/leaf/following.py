@@ -135,9 +135,8 @@ class StoreDigests:
             if held.pointer.current == _digest(self._serving) and self._said is not None:
                 break
             if self._bundle is not self._serving and held.pointer.current != _digest(self._bundle):
-                self._bundle = (
-                    self._serving
-                )  # what is loaded of a third bundle goes first: the word has no place for it
+                # What is loaded of a third bundle goes first: the word has no place for it.
+                self._bundle = self._serving
                 return
             self._say(self._entry, Pointer(_digest(self._serving), held.pointer.current))
             if not self._follower.moved():
