@@ -56,6 +56,14 @@ def test_started(store: Store, models: Models) -> None:
     assert head.rollout.position is Position.ROOT_CANARY
 
 
+def test_a_bundle_that_is_not_in_the_store_is_not_started(store: Store, tmp_path: Path) -> None:
+    elsewhere = put(new_store(tmp_path / "elsewhere"), LIVE, serial=2)
+    before = store.head("ads")
+    with pytest.raises(StoreError, match="not in the store"):
+        Rollouts(store, "ads").start(elsewhere, configuration=FREEZE, **WHO)
+    assert store.head("ads") == before
+
+
 def test_a_model_may_leave_with_its_past(store: Store) -> None:
     start(store, {"ctr": {1: "x", 2: "x"}}, published={"cvr": "xy"})
 

@@ -28,7 +28,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.unlink(temporary)
         raise BundleError("cannot be written", where=str(path), got=failure.strerror or str(failure)) from failure
     try:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as failure:
         raise BundleError(
             "written, but the folder could not be flushed to the disk",
@@ -49,7 +49,8 @@ def _write_through(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk. OSError where that fails."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

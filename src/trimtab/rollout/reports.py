@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from trimtab.bundles.store.entry import Analysis, Position
 from trimtab.bundles.store.pointers import Stage, Tier
+from trimtab.bundles.store.versioned import decode_versioned
 from trimtab.errors import MoveRefusedError, StoreError
-from trimtab.signature import strict_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,19 +50,8 @@ def read_report(path: Path) -> Report:
         raise StoreError("the report cannot be read", where=where, got=failure.strerror or str(failure)) from None
     if len(data) > MAX_REPORT_BYTES:
         raise StoreError(where=where, expected=f"a report of at most {MAX_REPORT_BYTES} bytes", got="more")
-    value = strict_json.parse(data, where=where, error=StoreError)
-    version = value.get("report_version") if isinstance(value, dict) else None
-    if version != REPORT_VERSION:
-        raise StoreError(
-            where=f"{where}: report_version",
-            expected=str(REPORT_VERSION),
-            got=repr(version)[:80],
-            hint="Make one: trimtab canary analyze CONFIG --report REPORT.json",
-        )
-    try:
-        report = msgspec.convert(value, Report)
-    except msgspec.ValidationError as failure:
-        raise StoreError(str(failure), where=where) from None
+    hint = "Make one: trimtab canary analyze CONFIG --report REPORT.json"
+    report = decode_versioned(data, Report, key="report_version", version=REPORT_VERSION, where=where, hint=hint)
     return msgspec.structs.replace(report, hash=f"sha256:{hashlib.sha256(data).hexdigest()}", where=where)
 
 

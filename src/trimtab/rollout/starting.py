@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from trimtab.bundles.store.entry import Position
 from trimtab.bundles.store.pointers import Stage, Tier
-from trimtab.errors import MoveRefusedError
+from trimtab.errors import MoveRefusedError, StoreError
 from trimtab.stability.gate import Candidate, gate
 
 if TYPE_CHECKING:
@@ -27,12 +27,18 @@ if TYPE_CHECKING:
 
 
 def check_start(store: Store, head: Entry | None, pending: Bundle, configuration: Configuration | None) -> None:
-    """Refuse, with MoveRefusedError, a bundle that must not follow what is in force.
+    """Refuse, with MoveRefusedError, a bundle that must not follow what is in force; StoreError for one not published.
 
     head: the history's last entry, None where it has not begun. configuration: what the gate holds models to; None for
     no gate, as of a bundle that was built without one.
     Reads the bundle in force, those that were rolled back, and those in force under other names.
     """
+    if not store.has_bundle(pending.digest):
+        raise StoreError(
+            "the bundle is not in the store, so no root could take it",
+            where=f"{store.name}: bundle {pending.name}, serial {pending.serial}",
+            hint="Publish it first: trimtab store publish BUNDLE",
+        )
     current = None if head is None else head.pointers.at(Tier.ROOT, Stage.PRODUCTION).current
     live = None if current is None else store.bundle(current)
     if live is not None:

@@ -10,6 +10,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING
 
+from trimtab.bundles.atomic import sync_folder
 from trimtab.bundles.identity import FileIdentity
 from trimtab.errors import BundleError
 from trimtab.source.replace import copy_range
@@ -59,12 +60,3 @@ def copy_file(source: Path, target: Path) -> None:
         os.close(reading)
     if changed:
         raise BundleError("the file changed while it was copied", where=str(source), hint="Is it still being written?")
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

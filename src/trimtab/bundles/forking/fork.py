@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trimtab.artifacts import read_signature
-from trimtab.bundles.forking.copying import copy_file, copy_folder, sync_folder
+from trimtab.bundles.atomic import sync_folder
+from trimtab.bundles.forking.copying import copy_file, copy_folder
 from trimtab.bundles.forking.forked_config import renamed
 from trimtab.bundles.forking.lineage import Lineage, Origin, read_lineage, write_lineage
 from trimtab.bundles.repository import ModelRepository

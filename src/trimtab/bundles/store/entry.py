@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trimtab.bundles.store.pointers import Digest, Pointers  # noqa: TC001  # msgspec reads the annotations at run time
+from trimtab.bundles.store.versioned import decode_versioned
 from trimtab.errors import StoreError
-from trimtab.signature import strict_json
 
 ENTRY_VERSION = 1
 """The newest form of an entry that this code reads, and the one that it writes."""
@@ -147,21 +147,12 @@ def decode_entry(data: bytes, where: str) -> Entry:
     """Read an entry. StoreError for anything that is not exactly what `encode_entry` writes."""
     if len(data) > MAX_ENTRY_BYTES:
         raise StoreError(where=where, expected=f"an entry of at most {MAX_ENTRY_BYTES} bytes", got=f"{len(data)}")
-    value = strict_json.parse(data.removesuffix(b"\n"), where=where, error=StoreError)
-    version = value.get("entry_version") if isinstance(value, dict) else None
-    if version != ENTRY_VERSION:
-        raise StoreError(
-            where=f"{where}: entry_version",
-            expected=str(ENTRY_VERSION),
-            got=repr(version)[:80],
-            hint="Written by a newer trimtab? Upgrade this one: pip install --upgrade trimtab",
-        )
+    text = data.removesuffix(b"\n")
+    hint = "Written by a newer trimtab? Upgrade this one: pip install --upgrade trimtab"
     try:
-        entry = msgspec.convert(value, Entry)
-    except msgspec.ValidationError as failure:
-        raise StoreError(str(failure), where=where) from None
-    except StoreError as failure:
-        raise failure.within(where) from None
+        entry = decode_versioned(text, Entry, key="entry_version", version=ENTRY_VERSION, where=where, hint=hint)
+    except StoreError as failure:  # of pointers that break their law, which do not know where they are
+        raise (failure if failure.where.startswith(where) else failure.within(where)) from None
     if encode_entry(entry) != data:
         raise StoreError("the entry is not written as entries are", where=where, hint=_DAMAGED)
     return entry

@@ -21,8 +21,8 @@ from msgspec import Meta, Struct
 
 from trimtab.bundles.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle
 from trimtab.bundles.store.entry import MAX_ENTRY_BYTES, decode_entry, encode_entry
+from trimtab.bundles.store.versioned import decode_versioned
 from trimtab.errors import BundleError, StoreError
-from trimtab.signature import strict_json
 from trimtab.signature.document import MAX_DOCUMENT_BYTES, decode_document, encode_document
 
 if TYPE_CHECKING:
@@ -277,19 +277,8 @@ def _entry_key(name: str, number: int) -> str:
 
 
 def _decode_settings(data: bytes, where: str) -> Settings:
-    value = strict_json.parse(data, where=where, error=StoreError)
-    version = value.get("store_version") if isinstance(value, dict) else None
-    if version != STORE_VERSION:
-        raise StoreError(
-            where=f"{where}: store_version",
-            expected=str(STORE_VERSION),
-            got=repr(version)[:80],
-            hint="Made by a newer trimtab? Upgrade this one: pip install --upgrade trimtab",
-        )
-    try:
-        return msgspec.convert(value, Settings)
-    except msgspec.ValidationError as failure:
-        raise StoreError(str(failure), where=where) from None
+    hint = "Made by a newer trimtab? Upgrade this one: pip install --upgrade trimtab"
+    return decode_versioned(data, Settings, key="store_version", version=STORE_VERSION, where=where, hint=hint)
 
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
