@@ -6,6 +6,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from trimtab.artifacts.processes import processes, processors
 from trimtab.artifacts.read import as_artifact_error, public_path, read_from
 from trimtab.artifacts.registry import match_format, open_artifact
 from trimtab.errors import ArtifactError, SignatureError, TrimtabError
@@ -14,7 +15,7 @@ from trimtab.source.bytes import LocalFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures import Future
 
     from trimtab.artifacts.candidates import Candidate
     from trimtab.artifacts.format import Format
@@ -72,7 +73,7 @@ def survey(
     However many candidates there are, only a few hundred are read ahead of whoever takes the results.
     """
     few = len(candidates) < _WORTH_PROCESSES and not any("://" in each.path for each in candidates)
-    jobs = min(jobs or (1 if few else _processors()), len(candidates))
+    jobs = min(jobs or (1 if few else processors()), len(candidates))
     if jobs <= 1:
         for candidate in candidates:
             yield read_candidate(candidate, reading)
@@ -150,10 +151,6 @@ def _failed(path: str, failure: TrimtabError) -> Surveyed:
     return Surveyed(path, error=failure.as_dict(), problem=problem)
 
 
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 _LARGEST_BATCH = 32
 
 
@@ -164,15 +161,15 @@ def _in_processes(candidates: Sequence[Candidate], jobs: int, reading: Reading) 
     waiting = deque(candidates[start : start + size] for start in range(0, len(candidates), size))
     while waiting:
         running: deque[tuple[Sequence[Candidate], Future[list[Surveyed]]]] = deque()
-        pool = _pool(jobs)
         try:
-            while waiting or running:
-                while waiting and len(running) < 4 * jobs:
-                    running.append((waiting[0], pool.submit(_read_batch, waiting[0], reading)))
-                    waiting.popleft()
-                done = running[0][1].result()
-                running.popleft()
-                yield from done
+            with processes(jobs, preload=__name__) as pool:
+                while waiting or running:
+                    while waiting and len(running) < 4 * jobs:
+                        running.append((waiting[0], pool.submit(_read_batch, waiting[0], reading)))
+                        waiting.popleft()
+                    done = running[0][1].result()
+                    running.popleft()
+                    yield from done
         except OSError as failure:
             raise _no_processes(jobs, str(failure.strerror)) from None
         except BrokenProcessPool:
@@ -180,8 +177,6 @@ def _in_processes(candidates: Sequence[Candidate], jobs: int, reading: Reading) 
                 raise _no_processes(jobs, "processes that end at once") from None
             # A process was killed, most likely for its memory. Whose fault it was shows when each is read alone.
             yield from _one_by_one([candidate for batch, _ in running for candidate in batch], reading)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _no_processes(jobs: int, got: str) -> TrimtabError:
@@ -194,7 +189,7 @@ def _one_by_one(candidates: Sequence[Candidate], reading: Reading) -> Iterator[S
 
     waiting = deque(candidates)
     while waiting:
-        with _pool(1) as pool:
+        with processes(1, preload=__name__) as pool:
             try:
                 while waiting:
                     yield from pool.submit(_read_batch, [waiting[0]], reading).result()
@@ -210,22 +205,3 @@ def _killed(path: str) -> Surveyed:
 
 def _read_batch(batch: Sequence[Candidate], reading: Reading) -> list[Surveyed]:
     return [read_candidate(candidate, reading) for candidate in batch]
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    """Processes that are forked from a server without threads where there is one: forking this one may not be safe."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal: the one that was typed to ends the others."""
-    import gc
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.set_threshold(50_000)

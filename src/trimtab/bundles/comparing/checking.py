@@ -5,7 +5,6 @@ One that cannot be read never stops the others. Of a chain of versions each is r
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from itertools import groupby
 from time import perf_counter
@@ -15,6 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from trimtab.artifacts.processes import processes, processors
 from trimtab.bundles.comparing.versions import Opened, Source
 from trimtab.bundles.forking.fork import fork_command, fork_name
 from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError, TrimtabError
@@ -24,7 +24,7 @@ from trimtab.stability.order import READ_BY_POSITION
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures import Future
 
     from trimtab.bundles.comparing.succession import Succession, Successor
     from trimtab.bundles.comparing.versions import Version
@@ -161,7 +161,7 @@ _BATCH = 32
 def _results(tasks: Sequence[_Task], jobs: int | None) -> Iterator[_Result]:
     """The result of each task, in order. How long a task takes is seen from the first ones."""
     batches = [tasks[start : start + _BATCH] for start in range(0, len(tasks), _BATCH)]
-    most = min(_processors() if jobs is None else jobs, len(batches))
+    most = min(processors() if jobs is None else jobs, len(batches))
     began = perf_counter()
     for done, batch in enumerate(batches):
         ahead_s = (perf_counter() - began) / done * (len(batches) - done) if done else 0.0
@@ -176,43 +176,18 @@ def _in_processes(batches: Sequence[Sequence[_Task]], jobs: int) -> Iterator[_Re
 
     waiting = deque(batches)
     running: deque[Future[list[_Result]]] = deque()
-    pool = _pool(jobs)
     try:
-        while waiting or running:
-            while waiting and len(running) < 4 * jobs:
-                running.append(pool.submit(_compare_batch, waiting.popleft()))
-            yield from running.popleft().result()
+        with processes(jobs, preload=__name__) as pool:
+            while waiting or running:
+                while waiting and len(running) < 4 * jobs:
+                    running.append(pool.submit(_compare_batch, waiting.popleft()))
+                yield from running.popleft().result()
     except (BrokenProcessPool, OSError) as failure:
         raise TrimtabError(
             "a process that reads artifacts ended, or could not be started",
             got=str(failure),
             hint="Was it killed for its memory? Try --jobs 1.",
         ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal: the one that was typed to ends the others."""
-    import gc
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.set_threshold(50_000)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _compare_batch(batch: Sequence[_Task]) -> list[_Result]:
