@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from trimtab.artifacts.processes import processes, processors
 
 
