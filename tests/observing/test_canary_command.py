@@ -174,10 +174,33 @@ def test_errors_are_no_verdicts(folder: Folder, capsys: pytest.CaptureFixture[st
     folder.measure()
     assert folder.analyze("--report", str(folder.path / "no" / "report.json")) == 1
     assert main(["canary", "analyze", str(folder.path / "no.toml")]) == 1
-    (folder.path / "no-report.json").write_text("{}")
-    for name in ("no-report.json", "not-there.json"):
-        with pytest.raises(TrimtabError):
+    texts = {"empty.json": "{}", "newer.json": '{"report_version": 2}', "cut.json": '{"report_version": 1, "verd'}
+    for name, text in texts.items():
+        (folder.path / name).write_text(text)
+    for name in (*texts, "not-there.json"):
+        with pytest.raises(TrimtabError, match=name):
             read_report(folder.path / name)
+        assert main(["canary", "show", str(folder.path / name)]) == 1
+
+
+@pytest.mark.parametrize(("slower", "exit_code"), [(0.0, 0), (5.0, 100)])
+def test_a_written_report_is_shown_as_it_was_told(
+    folder: Folder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    slower: float,
+    exit_code: int,
+) -> None:
+    folder.measure(slower=slower)
+    report, page, again = (folder.path / name for name in ("report.json", "page.html", "again.html"))
+    assert folder.analyze("--report", str(report), "--html", str(page)) == exit_code
+    told = capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert main(["canary", "show", str(report), "--html", str(again)]) == exit_code
+    assert capsys.readouterr().out == told
+    assert again.read_bytes() == page.read_bytes()
+    assert main(["canary", "show", str(report), "--json"]) == exit_code
+    assert json.loads(capsys.readouterr().out) == json.loads(report.read_bytes())
 
 
 def test_without_scipy_the_error_says_what_to_install(

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
+_html_option = click.option(
+    "--html", "html_file", type=_FILE, metavar="FILE", help="Write a page with the distributions there."
+)
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+
 
 @click.group()
 def canary() -> None:
@@ -34,7 +40,7 @@ def canary() -> None:
 @canary.command()
 @click.argument("config", type=_FILE)
 @click.option("--report", "report_file", type=_FILE, metavar="FILE.json", help="Write the report there.")
-@click.option("--html", "html_file", type=_FILE, metavar="FILE", help="Write a page with the distributions there.")
+@_html_option
 @click.option(
     "--store", "place", envvar="TRIMTAB_STORE", metavar="PLACE",
     help="The store whose rollout is analyzed: its pending bundle, from when its canary began.  [env: TRIMTAB_STORE]",
@@ -49,7 +55,7 @@ def canary() -> None:
     "--interval", "interval_s", default=60.0, show_default=True, type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS", help="Between analyses, with --wait.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@_json_option
 def analyze(
     *,
     config: Path,
@@ -76,21 +82,45 @@ def analyze(
     """
     from trimtab.observing.canary.analyzing import Analyzer, analyze_until_clear, looks_within
     from trimtab.observing.canary.configuration import read_configuration
-    from trimtab.observing.canary.judging import Verdict
-    from trimtab.observing.canary.page import as_page
     from trimtab.observing.canary.report import encode_report
-    from trimtab.observing.canary.text import as_text
 
     configuration = read_configuration(config)
     subject = _subject(place, name, bundle)
     analyzer = Analyzer(configuration, str(config.parent), subject, looks_within(wait_s, interval_s))
     report = analyze_until_clear(analyzer, interval_s, told=_progress)
-    encoded = encode_report(report)
     if report_file is not None:
-        _write(report_file, encoded)
+        _write(report_file, encode_report(report))
+    return _tell(report, html_file, as_json=as_json)
+
+
+@canary.command()
+@click.argument("report_file", type=_FILE, metavar="REPORT.json")
+@_html_option
+@_json_option
+def show(*, report_file: Path, html_file: Path | None, as_json: bool) -> int:
+    """Show a report that an analysis wrote: the verdict, metric by metric, and why.
+
+    The exit code is the verdict's, as of `trimtab canary analyze`: 0 for pass, 100 for fail and inconclusive.
+
+    \b
+    Examples:
+      trimtab canary show report.json
+      trimtab canary show report.json --html report.html
+    """
+    from trimtab.observing.canary.report import read_report
+
+    return _tell(read_report(report_file), html_file, as_json=as_json)
+
+
+def _tell(report: Report, html_file: Path | None, *, as_json: bool) -> int:
+    from trimtab.observing.canary.judging import Verdict
+    from trimtab.observing.canary.page import as_page
+    from trimtab.observing.canary.report import encode_report
+    from trimtab.observing.canary.text import as_text
+
     if html_file is not None:
         _write(html_file, as_page(report).encode())
-    click.echo(encoded.decode().rstrip() if as_json else as_text(report))
+    click.echo(encode_report(report).decode().rstrip() if as_json else as_text(report))
     return 0 if report.verdict is Verdict.PASS else EXIT_REFUSED
 
 

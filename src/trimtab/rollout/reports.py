@@ -11,19 +11,14 @@ from msgspec import Struct
 
 from trimtab.bundles.store.entry import Analysis, Position
 from trimtab.bundles.store.pointers import Stage, Tier
-from trimtab.bundles.store.versioned import decode_versioned
 from trimtab.errors import MoveRefusedError, StoreError
+from trimtab.observing.canary.report_file import decode_report, read_report_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.bundles.store.entry import Entry
     from trimtab.rollout.evidence import Evidence
-
-REPORT_VERSION = 1
-"""The newest form of a report that this code reads."""
-
-MAX_REPORT_BYTES = 64 << 20
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -42,17 +37,9 @@ class Report(Struct, frozen=True, kw_only=True):
 
 def read_report(path: Path) -> Report:
     """Read a report's file. StoreError for anything that is no report."""
-    where = str(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_REPORT_BYTES + 1)
-    except OSError as failure:
-        raise StoreError("the report cannot be read", where=where, got=failure.strerror or str(failure)) from None
-    if len(data) > MAX_REPORT_BYTES:
-        raise StoreError(where=where, expected=f"a report of at most {MAX_REPORT_BYTES} bytes", got="more")
-    hint = "Make one: trimtab canary analyze CONFIG --report REPORT.json"
-    report = decode_versioned(data, Report, key="report_version", version=REPORT_VERSION, where=where, hint=hint)
-    return msgspec.structs.replace(report, hash=f"sha256:{hashlib.sha256(data).hexdigest()}", where=where)
+    data = read_report_file(path)
+    report = decode_report(data, Report, where=path)
+    return msgspec.structs.replace(report, hash=f"sha256:{hashlib.sha256(data).hexdigest()}", where=str(path))
 
 
 def check_report(report: Report, head: Entry, evidence: Evidence) -> Analysis:

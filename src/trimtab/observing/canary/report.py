@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from trimtab.errors import TrimtabError
 from trimtab.observing.canary.configuration import Bad, Correction  # noqa: TC001  # msgspec reads them at run time
 from trimtab.observing.canary.judging import Result, Verdict  # noqa: TC001  # likewise
+from trimtab.observing.canary.report_file import REPORT_VERSION, decode_report, read_report_file
 from trimtab.observing.canary.statistics import Effect  # noqa: TC001  # likewise
 
 if TYPE_CHECKING:
+    import os
+
     from trimtab.observing.canary.samples import Sample
-
-REPORT_VERSION = 1
-"""The form of a report that this code writes, and the newest that it reads."""
-
-MAX_REPORT_BYTES = 64 << 20
 
 
 class Side(Struct, frozen=True, kw_only=True):
@@ -118,16 +114,5 @@ def encode_report(report: Report) -> bytes:
 
 
 def read_report(path: str | os.PathLike[str]) -> Report:
-    """Read a report that was written. TrimtabError for what is none."""
-    name = os.fspath(path)
-    try:
-        with open(name, "rb") as file:
-            data = file.read(MAX_REPORT_BYTES + 1)
-    except OSError as failure:
-        raise TrimtabError(where=name, expected="a readable file", got=failure.strerror or "") from None
-    if len(data) > MAX_REPORT_BYTES:
-        raise TrimtabError(where=name, expected=f"at most {MAX_REPORT_BYTES} bytes", got="more")
-    try:
-        return msgspec.json.decode(data, type=Report)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        raise TrimtabError("not a report of canary analysis", where=name, got=str(failure)) from None
+    """Read a report that was written. StoreError for what is none."""
+    return decode_report(read_report_file(path), Report, where=path)
