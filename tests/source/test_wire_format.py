@@ -134,3 +134,71 @@ def test_leading_text_is_what_the_walk_gives(content: bytes, before: int, number
         assert at_once == wire.text(field, limit=200)
     elif number == 1 and len(content) < 128:
         assert content.decode(errors="replace").encode() != content
+
+
+entry_fields = st.builds(
+    lambda name, content: encode_field(11, encode_field(1, name.encode()) + encode_field(2, content)),
+    st.text(max_size=150),
+    st.binary(max_size=300),
+)
+
+
+def field_with_padded_length(number: int, content: bytes, padding: int) -> bytes:
+    """The length in more bytes than it takes, which is no error."""
+    padded = bytearray(varint(len(content)))
+    for _ in range(padding):
+        padded[-1] |= 0x80
+        padded.append(0)
+    return varint(number << 3 | BYTES) + padded + content
+
+
+unlike_entries = st.builds(
+    lambda name, content, more, padding: field_with_padded_length(
+        11,
+        field_with_padded_length(1, name.encode(), padding[0])
+        + field_with_padded_length(2, content, padding[1])
+        + more,
+        padding[2],
+    ),
+    st.text(max_size=10),
+    st.binary(max_size=10),
+    st.one_of(st.just(b""), fields()),
+    st.tuples(*[st.integers(0, 3)] * 3),
+)
+
+
+@st.composite
+def messages_of_entries(draw: st.DrawFn) -> bytes:
+    """Entries and other fields; sometimes with a byte that is another, or cut short."""
+    data = bytearray(b"".join(draw(st.lists(st.one_of(entry_fields, unlike_entries, fields()), max_size=6))))
+    if data and draw(st.booleans()):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
+
+
+@given(messages_of_entries(), st.integers(0, 3), st.sampled_from([100, 7, 2]))
+def test_entries_are_what_the_walk_gives_at_its_price(message: bytes, before: int, budget: int) -> None:
+    source = MemorySource(b"\0" * before + message + b"\x5a\x04\x0a\x00\x12\x00")
+    at_once, walked = Wire(source, max_fields=budget), Wire(source, max_fields=budget)
+    found, stop = at_once.entries(before, before + len(message), 11)
+    end = before
+    for each in found:
+        entry = next(walked.fields(end, before + len(message)))
+        text, content = walked.fields(entry.start, entry.end)
+        assert (entry.number, text.number, content.number, content.wire_type) == (11, 1, 2, BYTES)
+        assert each.text == walked.text(text, limit=1 << 14)
+        assert (each.start, each.content) == (content.start, source.read(content.start, content.end - content.start))
+        end = entry.end
+    assert stop == end
+    assert remaining(at_once) == remaining(walked)
+
+
+def remaining(wire: Wire) -> tuple[int, int]:
+    return wire._fields_left, wire._text_left
+
+
+@given(st.lists(entry_fields, max_size=6))
+def test_entries_as_protobuf_writes_them_are_all_found(written: list[bytes]) -> None:
+    data = b"".join(written)
+    found, stop = Wire(MemorySource(data)).entries(0, len(data), 11)
+    assert (len(found), stop) == (len(written), len(data))

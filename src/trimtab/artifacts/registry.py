@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
-from trimtab.artifacts.kinds import HEAD_BYTES, KINDS
+from trimtab.artifacts.kinds import HEAD_BYTES, KINDS, kinds_of
 from trimtab.errors import ArtifactError
 from trimtab.source.bytes import LocalFile
 
@@ -60,7 +60,7 @@ def find_format(source: ByteSource) -> Format:
 def match_format(source: ByteSource) -> Format | None:
     """The format of the content, or None where no format wants it. ArtifactError for a container that is damaged."""
     head = source.head(HEAD_BYTES)
-    for each in chain(map(_built_in, (kind for kind in KINDS if kind.fits(head))), _plug_ins()):
+    for each in chain(map(_built_in, kinds_of(head)), _plug_ins()):
         if each.match(source):
             return each
     return None
@@ -92,6 +92,7 @@ def open_folder_artifact(path: str) -> tuple[Format, ByteSource] | None:
     return None
 
 
+@cache
 def _built_in(kind: Kind) -> Format:
     return cast("Format", import_module(f"trimtab.artifacts.formats.{kind.module}"))
 

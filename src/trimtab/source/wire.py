@@ -62,6 +62,14 @@ class WireField(NamedTuple):
     value: int
 
 
+class Entry(NamedTuple):
+    """A message of a text in field 1, and of bytes in field 2 that begin at `start`."""
+
+    text: str
+    content: bytes
+    start: int
+
+
 class Wire:
     """Fields of messages in a source. The budgets of fields and of text are shared by all walks over it."""
 
@@ -153,6 +161,42 @@ class Wire:
         except UnicodeDecodeError:
             return None
 
+    def entries(self, start: int, end: int, number: int) -> tuple[list[Entry], int]:
+        """Messages that hold a text in field 1 and bytes in field 2, as entries of maps do, and follow each other.
+
+        start, end: where they begin, and the end of the message that they are in. number: of its field that holds
+        them; at most 15. Gives them, and where the last of them ends.
+
+        What `fields` and `text` would give, at the same cost to the budgets, in a fraction of the time. Found are those
+        in the window at hand that are written as protobuf writes them, so it may be none.
+        """
+        found: list[Entry] = []
+        here = start - self._window_start
+        if here < 0 or here + _LONGEST_HEAD > len(self._window):
+            self._window_start, self._window = self.source.window(start, min(_LONGEST_HEAD, end - start))
+            here = start - self._window_start
+        window, base = self._window, self._window_start
+        last = min(len(window), end - base)
+        tag = number << 3 | BYTES
+        try:
+            while here < last and window[here] == tag:
+                begin, stop = _short_bytes(window, here)
+                if stop > last or window[begin] != 1 << 3 | BYTES:
+                    break
+                begin, middle = _short_bytes(window, begin)
+                if window[middle] != 2 << 3 | BYTES:
+                    break
+                inner, end_of_inner = _short_bytes(window, middle)
+                if end_of_inner != stop or self._fields_left < 3 or self._text_left < middle - begin:
+                    break
+                found.append(Entry(window[begin:middle].decode(), window[inner:stop], base + inner))
+                self._fields_left -= 3
+                self._text_left -= middle - begin
+                here = stop
+        except (IndexError, ValueError):
+            pass
+        return found, base + here
+
     def content(self, field: WireField, *, limit: int) -> bytes:
         """The bytes of a length-delimited field. ArtifactError when it is another kind or longer than `limit`."""
         if field.wire_type != BYTES:
@@ -195,3 +239,18 @@ class Wire:
 
     def _malformed(self, at: int, expected: str, got: str) -> ArtifactError:
         return ArtifactError(where=f"{self.source.name} at offset {at}", expected=expected, got=got)
+
+
+def _short_bytes(data: bytes, tag: int) -> tuple[int, int]:
+    """Where the content of a field of less than 16 KiB lies whose tag is one byte; ValueError where it is longer.
+
+    IndexError where the data ends before.
+    """
+    length = data[tag + 1]
+    if length < 0x80:
+        return tag + 2, tag + 2 + length
+    high = data[tag + 2]
+    if high >= 0x80:
+        raise ValueError
+    begin = tag + 3
+    return begin, begin + (length & 0x7F | high << 7)

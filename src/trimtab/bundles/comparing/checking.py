@@ -204,12 +204,12 @@ def _compare(task: _Task, reader: _Reader) -> _Result:
     if isinstance(new, TrimtabError):
         wrong = _as_seen(new)
         return (changes_of(Candidate(task.model, None, wrong), task.category), "") if wrong is not None else new
-    if task.old is None or (task.old_digest == new.digest and new.provenance.format not in READ_BY_POSITION):
+    stated_alike = bool(task.old_digest) and task.old_digest == new.digest
+    if task.old is None or (stated_alike and new.provenance.format not in READ_BY_POSITION):
         return _NOTHING
     old = reader.read(task.old)
     if isinstance(old, TrimtabError):
-        known = task.old_is_new or task.old_digest == new.digest
-        return _NOTHING if known else old
+        return _NOTHING if task.old_is_new or stated_alike else old
     if _written_alike(old, new):
         return _NOTHING
     changes = changes_of(Candidate(task.model, old, new), task.category)

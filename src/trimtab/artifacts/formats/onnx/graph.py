@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from trimtab.artifacts.formats.onnx.constants import MAX_ELEMENTS, is_small, small_tensor, tensor_name
 from trimtab.artifacts.formats.onnx.liveness import NODE, Liveness
 from trimtab.artifacts.formats.onnx.model import MAX_TEXT, message
 from trimtab.artifacts.formats.onnx.nodes import TooLargeError
 from trimtab.artifacts.formats.onnx.torch_export import RANGES_KEY, size_limits
-from trimtab.artifacts.formats.onnx.value_types import read_type
+from trimtab.artifacts.formats.onnx.value_types import plain_type, read_type
 from trimtab.artifacts.limits import MAX_VALUES, check_count
 from trimtab.signature.model import Input, Live, Output, Overload, Presence
 from trimtab.signature.types import Literal, Mapping, Optional, Sequence, Sparse, Tensor, Type
+from trimtab.source.wire import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,10 @@ def read_graph(model: Model) -> tuple[Overload, tuple[str, ...]]:
     return overload, graph.notes()
 
 
+_ValueAt: TypeAlias = "Span | Entry"
+"""Where a ValueInfoProto lies; or, where it holds nothing else, its name and its type."""
+
+
 class _ValueInfo(NamedTuple):
     name: str
     type: Type
@@ -59,11 +64,11 @@ class _Graph:
     def __init__(self, model: Model) -> None:
         self._wire = model.wire
         self._ir_version = model.ir_version
-        self._inputs: list[Span] = []
-        self._outputs: list[Span] = []
+        self._inputs: list[_ValueAt] = []
+        self._outputs: list[_ValueAt] = []
         self._metadata: list[Span] = []
         self._initializers: dict[str, int] = {}  # at which offset each tensor's field begins; _SPARSE for sparse ones
-        self._types: dict[bytes, Type] = {}
+        self._types: dict[bytes, Type | None] = {}
         self._notes: dict[str, None] = {}
         self._elements_left = MAX_VALUES
         self._liveness: Liveness | None = Liveness(model.wire.source, model.functions)
@@ -74,7 +79,7 @@ class _Graph:
 
     def inputs(self, outputs: tuple[Output, ...]) -> Iterator[Input]:
         """What a caller gives. outputs: the graph's, for what they depend on is live."""
-        values = [self._value(span) for span in self._inputs]
+        values = [self._value(each) for each in self._inputs]
         live = self._live([it.name for it in values], [it.name for it in outputs]) if values else {}
         weights = self._lists_weights({it.name for it in values})
         for value in values:
@@ -98,8 +103,8 @@ class _Graph:
 
     def outputs(self) -> Iterator[Output]:
         """What the model returns."""
-        for span in self._outputs:
-            value = self._value(span)
+        for each in self._outputs:
+            value = self._value(each)
             yield Output(name=value.name, type=value.type, doc=value.doc)
 
     def dimensions(self, values: tuple[Input | Output, ...]) -> dict[str, Range]:
@@ -118,15 +123,22 @@ class _Graph:
         self._notes[text] = None
 
     def _read_parts(self, span: Span) -> None:
-        wanted = {_INPUT: self._inputs, _OUTPUT: self._outputs, _METADATA: self._metadata}
+        values = {_INPUT: self._inputs, _OUTPUT: self._outputs}
         at, end = span
         while at < end:
             for field in self._wire.fields(at, end):
                 if field.number == NODE and self._liveness is not None:
                     at = self._follow_nodes(self._liveness, field.at, end)
                     break
-                if field.number in wanted:
-                    wanted[field.number].append(message(self._wire, field))
+                if field.number in values:
+                    plain, stop = self._wire.entries(field.at, end, field.number)
+                    if plain:
+                        values[field.number].extend(plain)
+                        at = stop
+                        break
+                    values[field.number].append(message(self._wire, field))
+                elif field.number == _METADATA:
+                    self._metadata.append(message(self._wire, field))
                 elif field.number == _INITIALIZER:  # its name now, while the file's window is on it
                     self._initializers[tensor_name(self._wire, message(self._wire, field))] = field.at
                 elif field.number == _SPARSE_INITIALIZER:
@@ -178,33 +190,32 @@ class _Graph:
     def _tensor(self, at: int) -> Span:
         return message(self._wire, next(self._wire.fields(at, self._wire.source.size)))
 
-    def _value(self, span: Span) -> _ValueInfo:
+    def _value(self, at: _ValueAt) -> _ValueInfo:
+        if isinstance(at, Entry):
+            return _ValueInfo(at.text, self._type(at.content, at.start, at.text), "")
         name, doc = "", ""
         types: list[Span] = []
-        for field in self._wire.fields(*span):
+        for field in self._wire.fields(*at):
             if field.number == _NAME:
                 name = self._wire.text(field, limit=MAX_TEXT)
             elif field.number == _TYPE:
                 types.append(message(self._wire, field))
             elif field.number == _DOC and field.value <= _MAX_DOC:
                 doc = self._wire.text(field, limit=_MAX_DOC, errors="replace")
-        return _ValueInfo(name, self._type(types, name), doc)
+        if len(types) != 1 or types[0][1] - types[0][0] > _MAX_KEPT_TYPE:
+            return _ValueInfo(name, read_type(self._wire, types, name, self._note), doc)
+        start, end = types[0]
+        return _ValueInfo(name, self._type(self._wire.source.read(start, end - start), start, name), doc)
 
-    def _type(self, spans: list[Span], value_name: str) -> Type:
-        """A value's type. Hundreds of values share a few: each is read once, unless there was something to note."""
-        if len(spans) != 1 or spans[0][1] - spans[0][0] > _MAX_KEPT_TYPE:
-            return read_type(self._wire, spans, value_name, self._note)
-        start, end = spans[0]
-        content = self._wire.source.read(start, end - start)
-        known = self._types.get(content)
-        if known is None:
-            remarks: list[str] = []
-            known = read_type(self._wire, spans, value_name, remarks.append)
-            if not remarks and len(self._types) < _MAX_KEPT_TYPES:
-                self._types[content] = known
-            for each in remarks:
-                self._note(each)
-        return known
+    def _type(self, content: bytes, start: int, value_name: str) -> Type:
+        """The type that is written in `content`, which begins at `start`. Hundreds of values share a few."""
+        if len(content) <= _MAX_KEPT_TYPE:
+            known = self._types.get(content)
+            if known is None and len(self._types) < _MAX_KEPT_TYPES:
+                known = self._types[content] = plain_type(content)
+            if known is not None:
+                return known
+        return read_type(self._wire, [(start, start + len(content))], value_name, self._note)
 
     def _torch_ranges(self) -> str:
         for span in self._metadata:

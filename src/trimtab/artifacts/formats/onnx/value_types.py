@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trimtab.artifacts.formats.onnx.model import MAX_TEXT, message
 from trimtab.errors import ArtifactError
 from trimtab.signature.dtypes import DType, dtype_of
 from trimtab.signature.types import Dim, Mapping, Opaque, Optional, Sequence, Sparse, Tensor, Type
-from trimtab.source.wire import VARINT
+from trimtab.source.bytes import MemorySource
+from trimtab.source.wire import VARINT, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trimtab.artifacts.formats.onnx.model import Span
-    from trimtab.source.wire import Wire
 
 MAX_TYPE_DEPTH = 16
 
@@ -33,6 +34,20 @@ def read_type(wire: Wire, spans: list[Span], value_name: str, note: Callable[[st
     value or dimension (its denotation), a size that is none.
     """
     return _TypeReader(wire, value_name, note).type(spans, 0)
+
+
+@lru_cache(maxsize=1000)
+def plain_type(content: bytes) -> Type | None:
+    """`read_type` of a type whose bytes are at hand; None where it says more than a type can, or is malformed.
+
+    Which it is, the same bytes always are: those of thousands of values are few.
+    """
+    notes: list[str] = []
+    try:
+        type_ = read_type(Wire(MemorySource(content)), [(0, len(content))], "", notes.append)
+    except ArtifactError:
+        return None
+    return None if notes else type_
 
 
 class _TypeReader:
