@@ -33,6 +33,7 @@ class Field:
     key: str = ""
     stated: str = ""
     """The dtype that the document states where the format has none."""
+    categories: tuple[str, ...] = ()
 
     @property
     def meaning(self) -> str:
@@ -50,6 +51,8 @@ class Model:
     prefix: str = "echo_"
     muted: tuple[str, ...] = field(default=())
     """Meanings that are not returned."""
+    structure: str = "mapping"
+    """How a Keras model takes its inputs: as a mapping, a list, or the one array."""
 
     def change(self, name: str, /, **changed: Any) -> Model:
         """The model with one input changed."""
@@ -98,6 +101,8 @@ def declared(path: Path, model: Model) -> Signature:
 
 def _declared(value: Any, said: Field) -> Any:
     limits = None if said.top is None else Constraints(range=Range(minimum=0, maximum=said.top))
+    if said.categories:
+        limits = Constraints(categories=said.categories)
     changed = {"id": said.id, "aliases": said.aliases, "constraints": limits}
     if said.stated:
         changed["type"] = structs.replace(value.type, dtype=said.stated)
@@ -190,30 +195,3 @@ def _source(model: Model, *, script: bool) -> str:
             value = f"torch.arange({it.top + 1})[{it.name}]"
         returned.append(f"{model.prefix + it.meaning!r}: {value}.clone()")
     return f"def {model.entry_point}({', '.join(arguments)}):\n{''.join(body)}    return {{{', '.join(returned)}}}\n"
-
-
-def savedmodel(model: Model, folder: Path) -> Exported:
-    """Saved with tf.saved_model, called by its signature."""
-    import tensorflow as tf
-
-    specs = [
-        tf.TensorSpec([dim if isinstance(dim, int) else None for dim in it.shape], it.dtype, it.name)
-        for it in model.inputs
-    ]
-    keys = {it.name: model.prefix + it.meaning for it in model.returned}
-
-    def echo(*values: Any) -> Any:
-        return {keys[it.name]: tf.identity(value) for it, value in zip(model.inputs, values, strict=True)}
-
-    module = tf.Module()
-    module.echo = tf.function(echo, input_signature=specs)
-    tf.saved_model.save(module, str(folder), signatures={model.entry_point: module.echo})
-    call = tf.saved_model.load(str(folder)).signatures[model.entry_point]
-    prefix = len(model.prefix)
-    return Exported(
-        read_signature(folder),
-        lambda arrays: {
-            name[prefix:]: value.numpy()
-            for name, value in call(**{name: tf.constant(array) for name, array in arrays.items()}).items()
-        },
-    )

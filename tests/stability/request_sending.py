@@ -123,16 +123,21 @@ def _values(value: Input, shape: list[int], random: Any) -> np.ndarray:
     dtype = _dtype(value.type) or (DType.FLOAT32, DType.INT64)[random.integers(2)]
     limits = value.constraints
     if limits and limits.categories:
-        return random.choice(np.array(limits.categories, dtype=object), size=shape)
+        return _of(dtype, random.choice(np.array(limits.categories, dtype=object), size=shape))
     name = str(spelling(dtype, "numpy"))
     if limits and limits.range and limits.range.maximum is not None:
         return random.integers(int(limits.range.minimum or 0), int(limits.range.maximum) + 1, size=shape).astype(name)
-    if dtype is DType.STRING:
-        return random.choice(np.array(["a", "b", "über"], dtype=object), size=shape)
+    if dtype in (DType.STRING, DType.BYTES):
+        return _of(dtype, random.choice(np.array(["a", "b", "über"], dtype=object), size=shape))
     values = random.normal(size=shape) * 100
     if value.nullable and dtype in (DType.FLOAT32, DType.FLOAT64):
         values = np.where(random.random(size=shape) < 0.3, np.nan, values)
     return values.astype(name)
+
+
+def _of(dtype: DType, words: np.ndarray) -> np.ndarray:
+    """Words as the elements of a tensor of text, or of one of bytes."""
+    return np.vectorize(str.encode, otypes=[object])(words) if dtype is DType.BYTES and words.size else words
 
 
 def _dtype(type_: Type) -> DType | None:
