@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import (
@@ -170,6 +171,11 @@ def called(*overloads: Overload) -> Signature:
     return Signature(entry_points=(EntryPoint(name="call", overloads=overloads),), default_entry_point="call")
 
 
+def traced(name: str, training: bool) -> Overload:
+    """A trace of TensorFlow's, for one value of a flag."""
+    return Overload(name=name, inputs=(AGE, Input(name="training", type=Literal(training))))
+
+
 EXACTLY = [
     (
         "an expression let go",
@@ -214,6 +220,18 @@ EXACTLY = [
         "OVERLOAD_NO_ADD OVERLOAD_SAME_ORDER",
     ),
     (
+        "traces in another order, numbered anew",
+        called(traced("f_12", True), traced("f_19", False)),
+        called(traced("f_15", False), traced("f_19", True)),
+        "OVERLOAD_SAME_ORDER",
+    ),
+    (
+        "the first trace gone, the other numbered anew",
+        called(traced("f_12", True), traced("f_19", False)),
+        called(traced("f_12", False)),
+        "OVERLOAD_NO_DELETE",
+    ),
+    (
         "ragged otherwise, in another rank",
         signature(age(type=Ragged(DType.INT64, ("n", None), 1))),
         signature(age(type=Ragged(DType.INT64, ("n", None, None), 2))),
@@ -234,6 +252,19 @@ EXACTLY = [
 def test_a_change_is_these_findings_and_no_others(old: Signature, new: Signature, rules: str) -> None:
     named = [each if each.startswith(("INPUT_", "OUTPUT_", "OVERLOAD_")) else f"INPUT_{each}" for each in rules.split()]
     assert [change.rule for change in diff(old, new)] == named
+
+
+def test_an_overload_is_called_the_same_however_its_traces_are_numbered() -> None:
+    """Waivers name the subject, and must cover the next retraining."""
+    wider = replace(traced("", True), inputs=(age(type=Tensor(DType.FLOAT32, ("n", 2))), *traced("", True).inputs[1:]))
+    subjects = [
+        {change.where for change in diff(called(traced(was, False), traced(two, True)), called(*news))}
+        for was, two, news in (
+            ("f_1", "f_2", (traced("f_1", False), replace(wider, name="f_2"))),
+            ("f_7", "f_9", (traced("f_11", False), replace(wider, name="f_13"))),
+        )
+    ]
+    assert subjects == [{"call, overload 2: input age"}] * 2
 
 
 def test_a_change_says_who_breaks_and_what_to_do() -> None:

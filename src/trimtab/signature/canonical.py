@@ -65,6 +65,11 @@ def canonical_json(signature: Signature) -> bytes:
     )
 
 
+def overload_json(overload: Overload) -> bytes:
+    """The contract of one way to call an entry point as canonical UTF-8 JSON; its name is no part of it."""
+    return _dump(_overload(overload))
+
+
 def _entry_point(entry_point: EntryPoint) -> dict[str, Any]:
     return {
         "name": entry_point.name,

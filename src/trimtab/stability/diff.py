@@ -107,12 +107,15 @@ def _overload_changes(entry_point: str, old: tuple[Overload, ...], new: tuple[Ov
 def _placed_overloads(
     entry_point: str, old: tuple[Overload, ...], new: tuple[Overload, ...]
 ) -> Iterator[tuple[str, Pair[Overload]]]:
-    """The overloads of two entry points, paired, each with the words that say which one it is."""
+    """The overloads of two entry points, paired, each with the words that say which one it is.
+
+    Not its name, which TensorFlow gives anew whenever it traces: waivers name these words.
+    """
     several = len(old) > 1 or len(new) > 1
     numbers = {id(each): number for side in (new, old) for number, each in enumerate(side, 1)}
     for pair in paired_overloads(old, new):
         it = pair.old if pair.old is not None else pair.new
-        yield f"{entry_point}, overload {(it and it.name) or numbers[id(it)]}" if several else entry_point, pair
+        yield f"{entry_point}, overload {numbers[id(it)]}" if several else entry_point, pair
 
 
 def _call(overload: Overload) -> str:

@@ -1,15 +1,17 @@
 """Which value of the new signature is the old one's: by stable id, then by name and place, by name, by alias.
 
 A pair whose names differ is a rename. Entry points pair by name, and the default ones also when neither's name is found
-on the other side; overloads pair by name, by equal contents, by the names
-that they take, and what is left in order.
+on the other side; overloads pair by equal contracts, by name (TensorFlow numbers its traces, so that names move from
+one to another), by the names that they take, and what is left in order.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from msgspec import Struct, json
+from msgspec import Struct
+
+from trimtab.signature.canonical import overload_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -88,8 +90,8 @@ def paired_overloads(old: Sequence[Overload], new: Sequence[Overload]) -> list[P
     return paired(
         old,
         new,
+        lambda it: [overload_json(it)],
         lambda it: [it.name] if it.name else [],
-        lambda it: [json.encode(it)],
         lambda it: [tuple(value.name for value in it.inputs)],
         lambda _: ["any"],
     )
