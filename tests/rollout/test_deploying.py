@@ -106,6 +106,10 @@ def test_a_held_rollout_and_one_on_its_way_back(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="leaf-1"):
         rollouts.go_back("abort", **WHO)
     assert "the rollout is on its way back" in ask(store, 2, PRODUCTION).reasons
+    taken_back = ask(store, 2, CANARY)
+    assert (taken_back.yes, taken_back.position) == (False, "leaves_back"), "roots trim by it, and soon do not"
+    assert "the rollout is on its way back" in taken_back.reasons
+    assert ask(store, 1, CANARY).yes
 
 
 def test_an_artifact_must_have_the_signature_that_roots_know(tmp_path: Path) -> None:

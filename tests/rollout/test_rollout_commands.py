@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,24 +88,25 @@ def test_status_while_a_root_is_awaited(typed: Type, store: Store) -> None:
     code, said = typed("rollout", "status")
     assert code == 0
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    assert lines[0].startswith("ads: root_canary: serial 2 (")
+    assert lines[0].startswith("ads: root_canary since 0 s: serial 2 (")
     assert lines[0].endswith("ago by ada: ctr:2")
     assert "now root canary serial 1 + 2 0 of 1" in lines
-    assert "to come leaf canary serial 1" in lines
+    assert "to come leaf canary serial 1 nobody" in lines
     assert any(
         line.startswith("root-1 root canary serial 1 6 ") and line.endswith("has not followed") for line in lines
     )
-    assert lines[-2] == "next: leaf_canary waits for"
-    assert lines[-1].startswith("root root-1 (canary) has ")
+    assert lines[-3] == "next: leaf_canary waits for"
+    assert lines[-2].startswith("root root-1 (canary) has ")
+    assert lines[-1] == "back: rolled_back: trimtab rollout abort"
     follow(store, Tier.ROOT, Stage.CANARY, "root-1")
-    assert typed("rollout", "status")[1].endswith("next: leaf_canary: trimtab rollout advance\n")
+    assert "next: leaf_canary: trimtab rollout advance\n" in typed("rollout", "status")[1]
     found = json.loads(typed("rollout", "status", "--json")[1])
     assert (found["position"], found["can_move"], found["awaited"]) == ("root_canary", True, [])
     assert [step["mark"] for step in found["steps"]] == ["now", *["to come"] * 4]
 
 
 STATUSES = {
-    "settled": ([], ["done"] * 5, "The rollout is over."),
+    "settled, the first": ([], ["done"] * 5, "The rollout is over."),
     "started": (["start"], ["now", *["to come"] * 4], "next: leaf_canary: trimtab rollout advance"),
     "held": (["start", "hold"], ["held", *["to come"] * 4], "next: leaf_canary needs to be released"),
     "at the canary": (["start", "advance"], ["done", "now", *["to come"] * 3], "next: analyzed needs the report"),
@@ -119,6 +121,78 @@ def test_status(typed: Type, store: Store, moves: list[str], marks: list[str], s
         assert typed("rollout", move, *([pending(store)] if move == "start" else []), "--why", "because")[0] == 0
     assert [step["mark"] for step in json.loads(typed("rollout", "status", "--json")[1])["steps"]] == marks
     assert says in typed("rollout", "status")[1]
+
+
+def test_status_tells_the_whole_name_of_an_instance_however_narrow_the_terminal(
+    typed: Type, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(typed, store)
+    name = "root-17.serving.ads.prod.example.internal"
+    follow(store, Tier.ROOT, Stage.CANARY, name)
+    monkeypatch.setenv("COLUMNS", "30")
+    assert f"\n{name}  root canary  serial 1      6  0 s ago  follows\n" in typed("rollout", "status")[1]
+
+
+def test_status_tells_how_to_go_back_and_who_is_awaited_then(typed: Type, store: Store) -> None:
+    settled(typed, store)
+    assert "back:" not in typed("rollout", "status")[1], "nothing was in force before the first bundle"
+    typed("rollout", "start", pending(store))
+    typed("rollout", "advance")
+    assert "back: leaves_back: trimtab rollout abort\n" in typed("rollout", "status")[1]
+    assert "abort --store store --name ads\n" in typed("rollout", "status", "--store", "store", "--name", "ads")[1]
+    for step in (["--without-analysis", "--why", "x"], [], [], []):
+        typed("rollout", "advance", *step)
+    follow(store, Tier.LEAF, Stage.PRODUCTION, "leaf-1")
+    assert "back: covering_back: trimtab rollout rollback\n" in typed("rollout", "status")[1]
+    typed("rollout", "rollback")
+    said = typed("rollout", "status")[1]
+    marks = [step["mark"] for step in json.loads(typed("rollout", "status", "--json")[1])["steps"]]
+    assert marks == ["undoing", "undone", "undone", "undoing", "undone"]
+    assert "next: rolled_back waits for\n  leaf leaf-1 (production) has " in said
+    assert "back:" not in said
+
+
+def test_status_tells_where_nobody_has_ever_spoken(typed: Type, store: Store) -> None:
+    settled(typed, store)
+    typed("rollout", "start", pending(store))
+    assert "note: no root of canary has acknowledged anything" in typed("rollout", "status")[1]
+    follow(store, Tier.ROOT, Stage.CANARY, "root-1")
+    assert "note:" not in typed("rollout", "status")[1]
+    typed("rollout", "advance")
+    assert "note: no leaf of canary has acknowledged anything" in typed("rollout", "status")[1]
+
+
+def test_status_tells_since_when_it_is_where_it_is(typed: Type, store: Store, tmp_path: Path) -> None:
+    settled(typed, store)
+    typed("rollout", "start", pending(store))
+    typed("rollout", "hold", "--why", "lunch")
+    started = tmp_path / "store" / "history" / "ads" / "000000000007.json"
+    os.utime(started, (started.stat().st_mtime - 7200,) * 2)
+    assert typed("rollout", "status")[1].startswith("ads: root_canary since 2 h: serial 2")
+
+
+def test_what_was_moved_before_a_wait_is_told(typed: Type, store: Store) -> None:
+    settled(typed, store)
+    typed("rollout", "start", pending(store))
+    typed("rollout", "advance")
+    follow(store, Tier.LEAF, Stage.CANARY, "leaf-1")
+    code, said = typed("rollout", "abort", "--json")
+    error = json.loads(said)["error"]
+    assert (code, error["moved"], error["awaited"][0]["instance"]) == (100, [9], "leaf-1")
+    code, said = typed("rollout", "abort", "--gone", "leaf-1")
+    assert (code, said) == (0, "ads: entry 10: abort: rolled_back\n")
+    typed("rollout", "start", pending(store))
+    typed("rollout", "advance")
+    follow(store, Tier.LEAF, Stage.CANARY, "leaf-1")
+    code, said = typed("rollout", "abort")
+    assert (code, said.splitlines()[0]) == (100, "ads: entry 13: abort: leaves_back")
+
+
+def test_a_name_that_the_store_does_not_have(typed: Type, store: Store) -> None:
+    settled(typed, store)
+    for words in (["rollout", "status"], ["rollout", "advance"], ["store", "history"]):
+        code, said = typed(*words, "--name", "home")
+        assert (code, "expected the name of a bundle with a history (ads), got 'home'" in said) == (1, True)
 
 
 def test_moves_as_json(typed: Type, store: Store) -> None:

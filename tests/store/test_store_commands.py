@@ -103,7 +103,7 @@ def test_show_says_what_is_in_force_and_who_follows(moving: Store, capsys: pytes
     old, new = (each.digest.removeprefix("sha256:")[:12] for each in (OLD, NEW))
     assert f"{old} + {new}" in text
     assert "rollout at root_canary" in text
-    assert "2, 1 of them the last entry" in text
+    assert "by 2, 1 of them follow" in text
     names = json.loads(printed(capsys, "show", "--store", moving.name, "--json"))["names"]
     pointer = names["ads"]["pointers"]["root_canary"]
     assert (pointer["current"], pointer["pending"]) == (OLD.digest, NEW.digest)
@@ -129,7 +129,8 @@ def test_the_name_may_be_left_out_where_there_is_one(moving: Store, capsys: pyte
     assert main(["store", "history", "--store", moving.name]) == 1
     assert "got ads, home" in capsys.readouterr().err
     assert "start" in printed(capsys, "history", "--store", moving.name, "--name", "home")
-    assert json.loads(printed(capsys, "history", "--store", moving.name, "--name", "none", "--json"))["entries"] == []
+    error = json.loads(printed(capsys, "history", "--store", moving.name, "--name", "none", "--json", code=1))["error"]
+    assert error["expected"] == "the name of a bundle with a history (ads, home)"
 
 
 def test_verify_exits_100_where_something_is_not_sound(moving: Store, capsys: pytest.CaptureFixture[str]) -> None:

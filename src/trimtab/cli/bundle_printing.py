@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.columns import in_columns
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from trimtab.bundles.building.build import Built
@@ -102,7 +104,7 @@ def bundle_table(loaded: Bundle, versions: Iterable[tuple[str, str]] | None = No
                 "yes" if model.attested_stable else "no",
             )
         )
-    return _aligned(rows)
+    return "\n".join(in_columns(rows, right=(1, 3)))
 
 
 def _all_versions(loaded: Bundle) -> list[tuple[str, str]]:
@@ -121,17 +123,3 @@ def _fresh(bundle: Bundle, before: Bundle | None) -> list[tuple[str, str]]:
         or version not in known[name].versions
         or known[name].versions[version].digest != bundle.models[name].versions[version].digest
     ]
-
-
-_NUMBERS = (1, 3)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in _NUMBERS else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

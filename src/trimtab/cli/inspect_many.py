@@ -11,6 +11,7 @@ import click
 
 from trimtab.artifacts.candidates import find_candidates
 from trimtab.artifacts.survey import Surveyed, survey
+from trimtab.cli.columns import in_columns
 from trimtab.cli.progress import counted
 from trimtab.errors import ArtifactError
 
@@ -67,16 +68,7 @@ _HEADER = ("path", "format", "inputs", "outputs", "digest", "learned", "")
 
 
 def _table(rows: Iterable[Surveyed]) -> str:
-    cells = [_HEADER, *map(_cells, rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADER))]
-    right = (2, 3)
-    lines = (
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
+    lines = in_columns([_HEADER, *map(_cells, rows)], right=(2, 3))
     return "\n".join(map(_fitting(), lines))
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from trimtab.cli.rollout_status import print_moved, status
+from trimtab.cli.rollout_status import age, print_entry, print_moved, status
 from trimtab.cli.store_option import chosen_name, name_option, store_option, who_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trimtab.bundles.bundle import Bundle
+    from trimtab.bundles.store.entry import Entry
     from trimtab.bundles.store.store import Store
+    from trimtab.rollout.awaited import AwaitedError
     from trimtab.rollout.rollouts import Rollouts
     from trimtab.stability.configuration import Configuration
 
@@ -86,13 +89,19 @@ def start(
     store = open_store(place)
     pending = _published(store, bundle)
     if name and name != pending.name:
-        raise StoreError(where=bundle, expected=f"a bundle named {name!r}", got=repr(pending.name))
+        raise StoreError(
+            where=bundle,
+            expected=f"a bundle named {name!r}",
+            got=repr(pending.name),
+            hint="A bundle brings its name along: leave --name out, or build it with that: trimtab bundle build --name",
+        )
     if keys:
         from trimtab.bundles.store.attestation import read_public_keys, verify_attested
 
         verify_attested(store, pending.digest, read_public_keys(keys))
     configuration = _configuration(bundle) if gate == "config" else None
-    entry, begun = Rollouts(store, pending.name).start(pending, configuration=configuration, by=by, why=why)
+    rollouts = Rollouts(store, pending.name, moved=_told(as_json=as_json))
+    entry, begun = rollouts.start(pending, configuration=configuration, by=by, why=why)
     print_moved(entry, (entry,) if begun else (), as_json=as_json)
 
 
@@ -133,7 +142,7 @@ def advance(
         raise click.UsageError("--analysis and --without-analysis exclude each other.")
     if without_analysis and not why.strip():
         raise click.UsageError("--without-analysis needs --why: it is written into the history.")
-    entry = _rollouts(place, name).advance(
+    entry = _rollouts(place, name, as_json=as_json).advance(
         report=read_report(analysis) if analysis is not None else None,
         without_analysis=without_analysis,
         gone=gone,
@@ -159,7 +168,7 @@ def hold(*, release: bool, place: str, name: str, by: str, why: str, as_json: bo
     """
     if not release and not why.strip():
         raise click.UsageError("hold needs --why: whoever wants to advance is told.")
-    rollouts = _rollouts(place, name)
+    rollouts = _rollouts(place, name, as_json=as_json)
     entry = rollouts.release(by=by, why=why) if release else rollouts.hold(by=by, why=why)
     print_moved(entry, (entry,), as_json=as_json)
 
@@ -177,7 +186,7 @@ def abort(*, gone: tuple[str, ...], wait_s: float, place: str, name: str, by: st
     Example:
       trimtab rollout abort --store deploy/store --why "ctr:9 scores zero" --wait 60
     """
-    head, made = _rollouts(place, name).go_back("abort", gone=gone, wait_s=wait_s, by=by, why=why)
+    head, made = _rollouts(place, name, as_json=as_json).go_back("abort", gone=gone, wait_s=wait_s, by=by, why=why)
     print_moved(head, made, as_json=as_json)
 
 
@@ -195,19 +204,39 @@ def rollback(*, gone: tuple[str, ...], wait_s: float, place: str, name: str, by:
     Example:
       trimtab rollout rollback --store deploy/store --why "revenue fell" --wait 600
     """
-    head, made = _rollouts(place, name).go_back("rollback", gone=gone, wait_s=wait_s, by=by, why=why)
+    rollouts = _rollouts(place, name, as_json=as_json)
+    head, made = rollouts.go_back("rollback", gone=gone, wait_s=wait_s, by=by, why=why)
     print_moved(head, made, as_json=as_json)
 
 
 rollout.add_command(status)
 
 
-def _rollouts(place: str, name: str) -> Rollouts:
+def _rollouts(place: str, name: str, *, as_json: bool) -> Rollouts:
     from trimtab.bundles.store.opening import open_store
     from trimtab.rollout.rollouts import Rollouts
 
     store = open_store(place)
-    return Rollouts(store, chosen_name(store, name))
+    return Rollouts(store, chosen_name(store, name), moved=_told(as_json=as_json), waiting=_Waiting())
+
+
+def _told(*, as_json: bool) -> Callable[[Entry], None]:
+    """What is done with each entry at once: it is printed, or left to the JSON at the end."""
+    return (lambda _entry: None) if as_json else print_entry
+
+
+class _Waiting:
+    """Tells a terminal who is waited for, once for each change of that."""
+
+    def __init__(self) -> None:
+        self._last: list[tuple[str, str, str]] = []
+
+    def __call__(self, refusal: AwaitedError, left_s: float) -> None:
+        awaited = [(str(each.tier), str(each.stage), each.instance) for each in refusal.awaited]
+        if awaited != self._last and sys.stderr.isatty():
+            told = "\n".join(f"  {each}" for each in refusal.awaited)
+            click.echo(f"waiting for at most {age(left_s)} for\n{told}", err=True)
+        self._last = awaited
 
 
 def _published(store: Store, bundle: str) -> Bundle:

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.store_option import chosen_name, name_option, store_option
+from trimtab.cli.columns import colored, in_columns
+from trimtab.cli.store_option import chosen_name, name_option, store_option, typed_options
+from trimtab.signature.render import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trimtab.bundles.store.entry import Entry
     from trimtab.bundles.store.pointers import Pointer
     from trimtab.rollout.status import RolloutStatus
@@ -36,11 +40,12 @@ def status(*, place: str, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
         return
-    _print(found)
+    for line in _lines(found, typed_options(place, name)):
+        click.echo(line)
 
 
 def print_moved(head: Entry, made: tuple[Entry, ...], *, as_json: bool) -> None:
-    """Print the entries that a command appended, and where the rollout is by them."""
+    """Print where a rollout is after a command, and as JSON what the command did; see `print_entry`."""
     import msgspec
 
     position = "" if head.rollout is None else head.rollout.position
@@ -48,27 +53,26 @@ def print_moved(head: Entry, made: tuple[Entry, ...], *, as_json: bool) -> None:
         done = {"name": head.name, "entry": head.number, "position": position, "moved": [each.number for each in made]}
         encoded = msgspec.json.encode({**done, "pointers": head.pointers, "rollout": head.rollout})
         click.echo(msgspec.json.format(encoded, indent=2))
-        return
-    if not made:
+    elif not made:
         click.echo(f"{head.name}: nothing to do: it is at {position} already (entry {head.number})")
-    for each in made:
-        at = "" if each.rollout is None else each.rollout.position
-        held = f", held: {each.rollout.held}" if each.rollout is not None and each.rollout.held else ""
-        click.echo(f"{each.name}: entry {each.number}: {each.move}: {at}{held}")
 
 
-def _print(found: RolloutStatus) -> None:
-    from rich.console import Console
-    from rich.text import Text
+def print_entry(entry: Entry) -> None:
+    """Print one entry as soon as it is in the history: what a command did before it had to wait counts as well."""
+    at = "" if entry.rollout is None else entry.rollout.position
+    held = f", held: {entry.rollout.held}" if entry.rollout is not None and entry.rollout.held else ""
+    click.echo(printable(f"{entry.name}: entry {entry.number}: {entry.move}: {at}{held}"))
 
-    console = Console(highlight=False)
-    console.print(Text(_headline(found)), soft_wrap=True)
+
+def _lines(found: RolloutStatus, options: str) -> Iterator[str]:
+    """The status for a person. options: by which the store was found, for the commands that come next."""
+    yield printable(_headline(found))
     if found.steps:
-        console.print(_stages(found))
+        yield from _stages(found)
     if found.followers:
-        console.print(_followers(found))
-    for line in _next(found):
-        console.print(Text(line), soft_wrap=True)
+        yield from _followers(found)
+    yield from _next(found, options)
+    yield from (f"note: {each}" for each in found.notes)
 
 
 def _headline(found: RolloutStatus) -> str:
@@ -76,59 +80,58 @@ def _headline(found: RolloutStatus) -> str:
         return f"{found.name}: entry {found.entry}; no rollout"
     into = f"{_bundle(found, found.pending)} after {_bundle(found, found.current)}"
     by = f"by {found.started_by}" + (f": {found.started_why}" if found.started_why else "")
-    return f"{found.name}: {found.position}: {into}, started {_age(found.age_s)} ago {by}"
+    since = f"{found.position} since {age(found.at_position_s)}"
+    return f"{found.name}: {since}: {into}, started {age(found.age_s)} ago {by}"
 
 
-_STYLES = {"done": "green", "now": "bold cyan", "held": "bold yellow", "to come": "dim", "undone": "red"}
+_COLORS = {"done": "green", "now": "cyan", "held": "yellow", "undoing": "yellow", "undone": "red"}
 
 
-def _stages(found: RolloutStatus) -> object:
+def _stages(found: RolloutStatus) -> Iterator[str]:
     """The five steps, each with the pointer that it moves and who follows that."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("", "step", "in force", "followed by", box=None)
+    rows = [("", "step", "in force", "followed by")]
     pointers = {f"{each.tier} {each.stage}": each for each in found.in_force}
     for step in found.steps:
         pointer = pointers.get(step.name)
         if pointer is None:
-            in_force, followed = _analysis(found), ""
+            in_force, followed = printable(_analysis(found)), ""
         else:
             in_force = _pointer(found, pointer.pointer)
-            followed = f"{pointer.following} of {pointer.acknowledged}" if pointer.acknowledged else ""
-        table.add_row(Text(step.mark, style=_STYLES[step.mark]), step.name, Text(in_force), followed)
-    return table
+            followed = f"{pointer.following} of {pointer.acknowledged}" if pointer.acknowledged else "nobody"
+        rows.append((step.mark, step.name, in_force, followed))
+    for line, row in zip(in_columns(rows), rows, strict=True):
+        yield colored(line, _COLORS, row[0])
 
 
-def _followers(found: RolloutStatus) -> object:
-    from rich.table import Table
-    from rich.text import Text
+_STATES = {"follows": "green", "has not followed": "yellow"}
 
-    table = Table("instance", "tier", "has", "entry", "said", "", box=None)
+
+def _followers(found: RolloutStatus) -> Iterator[str]:
+    rows = [("instance", "tier", "has", "entry", "said", "")]
     for each in found.followers:
         state = "follows" if each.follows else "silent" if each.silent else "has not followed"
-        table.add_row(
-            Text(each.instance),
-            f"{each.tier} {each.stage}",
-            Text(_pointer(found, each.in_force)),
-            str(each.entry),
-            f"{_age(each.age_s)} ago",
-            Text(state, style="green" if each.follows else "dim" if each.silent else "yellow"),
-        )
-    return table
+        has, said = _pointer(found, each.in_force), f"{age(each.age_s)} ago"
+        rows.append((each.instance, f"{each.tier} {each.stage}", has, str(each.entry), said, state))
+    for line, row in zip(in_columns(rows, right=(3,)), rows, strict=True):
+        yield colored(line, _STATES, row[-1])
 
 
-def _next(found: RolloutStatus) -> list[str]:
+def _next(found: RolloutStatus, options: str) -> Iterator[str]:
+    """What can be done now: forward, or further back; and how to go back."""
     if not found.next:
-        return ["The rollout is over." if found.position else "Begin one: trimtab rollout start BUNDLE"]
-    waits = [f"  {each}" for each in found.awaited]
-    if found.can_move:
+        yield "The rollout is over." if found.position else f"Begin one: trimtab rollout start BUNDLE{options}"
+    elif found.can_move:
         back = found.position in ("covering_back", "leaves_back")
-        return [f"next: {found.next}: trimtab rollout {'rollback' if back else 'advance'}"]
-    needs = f" needs {found.needs}" if found.needs else ""
-    if not waits:
-        return [f"next: {found.next}{needs}"]
-    return [f"next: {found.next}{needs + ', and' if needs else ''} waits for", *waits]
+        yield f"next: {found.next}: trimtab rollout {'rollback' if back else 'advance'}{options}"
+    else:
+        needs = f" needs {found.needs}" if found.needs else ""
+        waits = f"{', and' if needs else ''} waits for" if found.awaited else ""
+        yield printable(f"next: {found.next}{needs}{waits}")
+        yield from (f"  {each}" for each in found.awaited)
+    if found.back:
+        command = "abort" if found.next else "rollback"
+        yield f"back: {found.back}: trimtab rollout {command}{options}{', waits for' if found.back_awaited else ''}"
+        yield from (f"  {each}" for each in found.back_awaited)
 
 
 def _analysis(found: RolloutStatus) -> str:
@@ -139,19 +142,20 @@ def _analysis(found: RolloutStatus) -> str:
 
 
 def _pointer(found: RolloutStatus, pointer: Pointer) -> str:
-    serials = [str(found.serials.get(each) or each.removeprefix("sha256:")[:8]) for each in pointer.bundles]
+    serials = [str(found.serials.get(each) or each.removeprefix("sha256:")[:12]) for each in pointer.bundles]
     return f"serial {' + '.join(serials)}" if serials else "nothing"
 
 
 def _bundle(found: RolloutStatus, digest: str | None) -> str:
     if digest is None:
         return "nothing"
-    short = digest.removeprefix("sha256:")[:8]
+    short = digest.removeprefix("sha256:")[:12]
     serial = found.serials.get(digest)
     return f"serial {serial} ({short})" if serial is not None else short
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """A time that has passed, in the largest unit of which there is one."""
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= unit:
             return f"{seconds / unit:.0f} {name}"

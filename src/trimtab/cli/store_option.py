@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -23,8 +24,9 @@ def store_option(command: _Command) -> _Command:
         "place",
         required=True,
         envvar="TRIMTAB_STORE",
+        show_envvar=True,
         metavar="PLACE",
-        help="The store: a folder or a URL.  [env: TRIMTAB_STORE]",
+        help="The store: a folder or a URL.",
     )(command)
 
 
@@ -34,12 +36,19 @@ def name_option(command: _Command) -> _Command:
 
 
 def chosen_name(store: Store, name: str) -> str:
-    """The name that was given, or the only one of the store. StoreError where it has none, or several."""
+    """The name that was given, or the only one of the store. StoreError where it has no such one, none, or several."""
     from trimtab.errors import StoreError
 
-    if name:
+    if name and store.entry(name, 1) is not None:
         return name
     names = store.names()
+    if name:
+        raise StoreError(
+            where=store.name,
+            expected=f"the name of a bundle with a history ({', '.join(names) or 'there is none'})",
+            got=repr(name),
+            hint="Begin one: trimtab rollout start BUNDLE",
+        )
     if len(names) != 1:
         raise StoreError(
             where=store.name,
@@ -48,6 +57,13 @@ def chosen_name(store: Store, name: str) -> str:
             hint="Say which: --name NAME" if names else "Begin one: trimtab rollout start BUNDLE",
         )
     return names[0]
+
+
+def typed_options(place: str, name: str) -> str:
+    """The options by which a command found its history, to be put behind the commands that it advises."""
+    source = click.get_current_context().get_parameter_source("place")
+    said = [] if source is click.core.ParameterSource.ENVIRONMENT else ["--store", place]
+    return "".join(f" {shlex.quote(word)}" for word in [*said, *(["--name", name] if name else [])])
 
 
 def who_options(command: _Command) -> _Command:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trimtab.cli.columns import in_columns
 from trimtab.cli.exit_codes import EXIT_REFUSED
 from trimtab.cli.progress import progress
 from trimtab.cli.store_option import chosen_name, name_option, store_option
@@ -42,8 +43,8 @@ def show(*, place: str, as_json: bool) -> None:
     click.echo(f"{store.name}: {len(store.bundles())} bundles, lease {store.settings.lease_s:g} s")
     for name, state in shown.items():
         at = f", rollout at {state['position']}" if state["position"] else ""
-        click.echo(f"\n{name}: entry {state['number']} of {state['at']}{at}")
-        _print_pointers(state, store.settings.lease_s)
+        click.echo(f"\n{name}: entry {state['number']} of {state['at'][:19]}Z{at}")
+        click.echo("\n".join(_pointer_lines(state, store.settings.lease_s)))
     if not shown:
         click.echo("Nothing is in force yet. Begin: trimtab rollout start BUNDLE")
 
@@ -95,23 +96,23 @@ def _said(each: Acknowledged) -> dict[str, object]:
     }
 
 
-def _print_pointers(state: dict[str, Any], lease_s: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("stage", "tier", "in force", "acknowledged", box=None, pad_edge=False)
+def _pointer_lines(state: dict[str, Any], lease_s: float) -> list[str]:
+    rows = [("stage", "tier", "in force", "acknowledged")]
     for place, pointer in state["pointers"].items():
         tier, _, stage = place.partition("_")
-        said = pointer["acknowledged"]
-        followed = sum(each["entry"] >= state["number"] for each in said)
-        silent = sum(each["age_s"] > lease_s for each in said) if tier == "root" else 0
-        words = f"{len(said)}, {followed} of them the last entry" if said else "by nobody"
         bundles = [each.removeprefix("sha256:")[:12] for each in (pointer["current"], pointer["pending"]) if each]
-        table.add_row(
-            stage, tier, Text(" + ".join(bundles) or "nothing"), words + (f", {silent} silent" if silent else "")
-        )
-    Console(highlight=False).print(table)
+        rows.append((stage, tier, " + ".join(bundles) or "nothing", _followed(tier, pointer, lease_s)))
+    return in_columns(rows)
+
+
+def _followed(tier: str, pointer: dict[str, Any], lease_s: float) -> str:
+    """How many have said what they have, and how many of them have what the pointer says."""
+    said = pointer["acknowledged"]
+    if not said:
+        return "by nobody"
+    follow = sum((each["current"], each["pending"]) == (pointer["current"], pointer["pending"]) for each in said)
+    silent = sum(each["age_s"] > lease_s for each in said) if tier == "root" else 0
+    return f"by {len(said)}, {follow} of them follow" + (f", {silent} silent" if silent else "")
 
 
 @click.command()
@@ -163,7 +164,7 @@ def _moves(before: Entry | None, entry: Entry) -> list[str]:
         f"{tier} {stage}: {old.at(tier, stage)} -> {entry.pointers.at(tier, stage)}"
         for stage in Stage
         for tier in Tier
-        if old.at(tier, stage) != entry.pointers.at(tier, stage)
+        if str(old.at(tier, stage)) != str(entry.pointers.at(tier, stage))  # "nothing and A" is told like "A"
     ]
     was = before.rollout if before is not None else None
     if entry.rollout is not None and (was is None or was.position is not entry.rollout.position):

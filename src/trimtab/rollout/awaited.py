@@ -45,19 +45,23 @@ class Awaited(Struct, frozen=True, kw_only=True):
 
 
 class AwaitedError(MoveRefusedError):
-    """A move that has to wait. awaited: for whom; the same move may be allowed a moment later."""
+    """A move that has to wait. awaited: for whom; the same move may be allowed a moment later.
+
+    moved: the numbers of the entries that the same command appended before it.
+    """
 
     awaited: tuple[Awaited, ...]
+    moved: tuple[int, ...] = ()
 
     def __init__(self, problem: str = "", *, awaited: tuple[Awaited, ...] = (), **facts: str) -> None:
         self.awaited = awaited
         super().__init__(problem, **facts)
 
     def as_dict(self) -> dict[str, Any]:
-        """The error's facts, and those who are awaited as objects."""
+        """The error's facts, those who are awaited as objects, and the entries made before."""
         from msgspec import to_builtins
 
-        return {**super().as_dict(), "awaited": to_builtins(self.awaited)}
+        return {**super().as_dict(), "awaited": to_builtins(self.awaited), "moved": list(self.moved)}
 
 
 def roots_awaited(head: Entry, stage: Stage, pointer: Pointer, evidence: Evidence) -> Iterator[Awaited]:

@@ -106,7 +106,7 @@ class _Known:
 def _by_history(known: _Known, head: Entry) -> CanDeploy | None:
     """What one history says; None where nothing of it knows the version."""
     question = known.question
-    digests = known.stated(head.pointers.at(Tier.ROOT, question.stage).bundles)
+    digests = known.stated(_staying(head, question.stage))
     what = f"{question.model}:{question.version}"
     if not digests:
         return _on_its_way(known, head)
@@ -121,6 +121,13 @@ def _by_history(known: _Known, head: Entry) -> CanDeploy | None:
         if behind:
             return _answer(question, head, [told, *behind], [_WAIT], digests)
     return _answer(question, head, [told], [], digests)
+
+
+def _staying(head: Entry, stage: Stage) -> tuple[str, ...]:
+    """What roots of the stage trim by, without what a rollout on its way back is about to take from them."""
+    rollout = head.rollout
+    leaving = rollout.pending if rollout is not None and rollout.position.back else None
+    return tuple(each for each in head.pointers.at(Tier.ROOT, stage).bundles if each != leaving)
 
 
 _WAIT = "Wait until they have followed, or are silent for longer than a lease: trimtab rollout status"

@@ -5,6 +5,7 @@ Gathered anew for each move, after its history was read: whoever writes its word
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from trimtab.bundles.store.pointers import Stage, Tier
 from trimtab.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from trimtab.bundles.store.acknowledged import Acknowledged
     from trimtab.bundles.store.entry import Entry
@@ -39,8 +40,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """What is known besides the history's last entry.
 
     lease_s, acknowledge: the store's settings. words: what the instances of each tier and stage acknowledged.
-    moved: when the rollout at hand last changed each pointer; one that it has not changed is left out. started_s: how
-    long ago that rollout was started, by the store's clock.
+    moved: when the rollout at hand last changed each pointer; one that it has not changed is left out. started_s,
+    reached_s: how long ago that rollout was started, and came to its position, by the store's clock.
     """
 
     lease_s: float
@@ -48,18 +49,21 @@ class Evidence(Struct, frozen=True, kw_only=True):
     words: Mapping[Place, tuple[Acknowledged, ...]]
     moved: Mapping[Place, Moved]
     started_s: float = 0.0
+    reached_s: float = 0.0
 
 
 def gather(store: Store, head: Entry) -> Evidence:
     """The evidence for a move from `head`. StoreError where something cannot be read."""
     now = store.now()
-    moved = {place: (number, store.written_at(head.name, number)) for place, number in _moved(store, head).items()}
+    entries = _of_rollout(store, head)
+    moved = {place: (number, store.written_at(head.name, number)) for place, number in _moved(entries).items()}
     return Evidence(
         lease_s=store.settings.lease_s,
         acknowledge=store.settings.acknowledge,
         words={place: tuple(acknowledged(store, head.name, *place)) for place in PLACES},
         moved={place: Moved(number, at_s, now - at_s) for place, (number, at_s) in moved.items()},
         started_s=0.0 if head.rollout is None else now - store.written_at(head.name, head.rollout.started),
+        reached_s=now - store.written_at(head.name, _reached(entries)),
     )
 
 
@@ -74,21 +78,40 @@ def without_leaves(evidence: Evidence, gone: Collection[str]) -> Evidence:
     return replace(evidence, words=words)
 
 
-def _moved(store: Store, head: Entry) -> dict[Place, int]:
-    """Walk back through the rollout; for each pointer, the last entry that is not as the one before it."""
+def _of_rollout(store: Store, head: Entry) -> list[Entry]:
+    """The entries of a rollout, the newest first, and the one before it where there is one."""
+    entries = [head]
+    while head.rollout is not None and entries[-1].number >= max(head.rollout.started, 2):
+        entries.append(_before(store, entries[-1]))
+    return entries
+
+
+def _moved(entries: Sequence[Entry]) -> dict[Place, int]:
+    """For each pointer, the last entry that is not as the one before it."""
     found: dict[Place, int] = {}
-    later = head
-    while head.rollout is not None and later.number >= max(head.rollout.started, 2):
-        earlier = _before(store, later)
+    for later, earlier in pairwise(entries):
         for place in PLACES:
             if later.pointers.at(*place) != earlier.pointers.at(*place):
                 found.setdefault(place, later.number)
-        later = earlier
-    if later.number == 1 and later.rollout is not None and later.rollout.started == 1:
+    first = entries[-1]
+    if first.number == 1 and first.rollout is not None and first.rollout.started == 1:
         for place in PLACES:
-            if later.pointers.at(*place).bundles:
+            if first.pointers.at(*place).bundles:
                 found.setdefault(place, 1)
     return found
+
+
+def _reached(entries: Sequence[Entry]) -> int:
+    """The entry by which the rollout came to the position where it is."""
+    rollout = entries[0].rollout
+    if rollout is None:
+        return entries[0].number
+    there = (rollout.started, rollout.position)
+    return min(
+        each.number
+        for each in entries
+        if each.rollout is not None and (each.rollout.started, each.rollout.position) == there
+    )
 
 
 def _before(store: Store, entry: Entry) -> Entry:

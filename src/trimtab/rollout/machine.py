@@ -36,8 +36,9 @@ def start(head: Entry | None, *, name: str, pending: str, by: str, why: str) -> 
     """
     pointers = Pointers() if head is None else head.pointers
     if head is not None and head.rollout is not None and not head.rollout.position.over:
+        hint = _GO_ON_BACK if head.rollout.position.back else _FINISH
         raise _refused(
-            head, f"a rollout of {_short(head.rollout.pending)} is in motion", f"It is at {_at(head)}. {_FINISH}"
+            head, f"a rollout of {_short(head.rollout.pending)} is in motion, at {head.rollout.position}", hint
         )
     current = pointers.root_production.current
     if pointers != _settled(current):
@@ -105,7 +106,7 @@ def go_back(head: Entry, evidence: Evidence, *, move: str = "abort", by: str, wh
     position = next_position_back(head)
     rollout = head.rollout
     if position is None or rollout is None:
-        raise _refused(head, "there is no rollout to undo", "See what is in force: trimtab rollout status")
+        raise _refused(head, "there is no rollout to undo", _NOTHING_TO_UNDO)
     if rollout.position is Position.SETTLED:
         if move == "abort":
             raise _refused(head, "the rollout has settled", "Undo it all the same: trimtab rollout rollback")
@@ -205,9 +206,7 @@ _FORWARD = {
 
 def _in_motion(head: Entry) -> Rollout:
     if head.rollout is None or head.rollout.position.over:
-        raise _refused(
-            head, f"no rollout is in motion: {_at(head)}", "Start one: trimtab rollout start BUNDLE --store PLACE"
-        )
+        raise _refused(head, f"no rollout is in motion: {_at(head)}", "Start one: trimtab rollout start BUNDLE")
     return head.rollout
 
 
@@ -256,6 +255,10 @@ def _short(digest: str) -> str:
 
 _FINISH = "Finish it (trimtab rollout advance), or undo it (trimtab rollout abort), then start this one."
 _GO_ON_BACK = "Go on with it: trimtab rollout rollback"
+_NOTHING_TO_UNDO = (
+    "See what is in force: trimtab rollout status. A bundle from before that one returns as a new one, built of its"
+    " artifacts: trimtab bundle build"
+)
 _RELEASE = "Let it go on: trimtab rollout hold --release"
 _ANALYZE = (
     "Compare it with the baseline and hand in the report: trimtab canary analyze CONFIG --report REPORT.json, then"

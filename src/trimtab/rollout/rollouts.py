@@ -39,12 +39,25 @@ class Rollouts:
     by, why of every method: who does it and their words, for the history. Every method raises MoveRefusedError where
     the order or the gate does not allow the move, AwaitedError where somebody has to follow first, and StoreError where
     the store fails or somebody else moved at the same moment.
+
+    moved: called with each entry when it is in the history. waiting: called with each refusal that is waited out, and
+    for how many seconds at most.
     """
 
-    def __init__(self, store: Store, name: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        moved: Callable[[Entry], None] = lambda _entry: None,
+        waiting: Callable[[AwaitedError, float], None] = lambda _refusal, _left: None,
+    ) -> None:
         self.store = store
         self.name = name
         self._sleep = sleep
+        self._moved = moved
+        self._waiting = waiting
 
     @property
     def head(self) -> Entry | None:
@@ -101,18 +114,22 @@ class Rollouts:
     ) -> tuple[Entry, tuple[Entry, ...]]:
         """Make every step back that can be made; the history's last entry, and those that were appended.
 
-        move: `abort`, for a rollout in motion, or `rollback`, for one that has settled, too. Raises AwaitedError with
-        the steps made so far in the history where the next one has to wait; doing it again goes on.
+        move: `abort`, for a rollout in motion, or `rollback`, for one that has settled, too. Raises AwaitedError where
+        the next step has to wait, with those made so far in its `moved`; doing it again goes on.
         """
         why = self._with_gone(gone, why)
         made: list[Entry] = []
         deadline = time.monotonic() + wait_s
         while True:
-            entry = self._wait(
-                lambda head, evidence: machine.go_back(head, evidence, move=move, by=by, why=why),
-                gone,
-                deadline - time.monotonic(),
-            )
+            try:
+                entry = self._wait(
+                    lambda head, evidence: machine.go_back(head, evidence, move=move, by=by, why=why),
+                    gone,
+                    deadline - time.monotonic(),
+                )
+            except AwaitedError as refusal:
+                refusal.moved = tuple(each.number for each in made)
+                raise
             made.append(entry)
             if entry.rollout is not None and entry.rollout.position is Position.ROLLED_BACK:
                 return entry, tuple(made)
@@ -127,10 +144,11 @@ class Rollouts:
             head = self._required_head()
             try:
                 entry = self._append(move(head, without_leaves(gather(self.store, head), gone)))
-            except AwaitedError:
+            except AwaitedError as refusal:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise
+                self._waiting(refusal, left)
                 self._sleep(min(POLL_S, left))
             else:
                 for stage in Stage:
@@ -139,11 +157,10 @@ class Rollouts:
                 return entry
 
     def _append(self, entry: Entry) -> Entry:
-        if self.store.append(entry):
+        other = entry if self.store.append(entry) else self.store.entry(self.name, entry.number)
+        if other == entry:  # also where it was written, and the answer was lost
+            self._moved(entry)
             return entry
-        other = self.store.entry(self.name, entry.number)
-        if other == entry:
-            return entry  # our own, written before its answer was lost
         did = (
             "" if other is None else f"{other.move} by {other.by} at {other.at}" + (f": {other.why}" * bool(other.why))
         )

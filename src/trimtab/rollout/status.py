@@ -15,7 +15,10 @@ from trimtab.rollout.awaited import MARGIN_S, Awaited
 from trimtab.rollout.evidence import PLACES, gather
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trimtab.bundles.store.entry import Entry, Rollout
+    from trimtab.bundles.store.pointers import Pointers
     from trimtab.bundles.store.store import Store
     from trimtab.rollout.evidence import Evidence
 
@@ -27,6 +30,7 @@ class Mark(StrEnum):
     NOW = "now"
     HELD = "held"
     TO_COME = "to come"
+    UNDOING = "undoing"
     UNDONE = "undone"
 
 
@@ -63,9 +67,12 @@ class InForce(Struct, frozen=True, kw_only=True):
 class RolloutStatus(Struct, frozen=True, kw_only=True):
     """Everything that `trimtab rollout status` tells.
 
-    entry: the history's last. position: of the last rollout; empty where there was none. age_s: since it was started,
-    by the store's clock. next: the position that comes next; empty when it is over. can_move: whether the move there
-    may be made now; `needs` says what it needs besides those who are awaited. serials: of the bundles named here.
+    entry: the history's last. position: of the last rollout; empty where there was none. age_s, at_position_s: since it
+    was started, and since it came to its position, by the store's clock. next: the position that comes next; empty when
+    it is over. can_move: whether the move there may be made now; `needs` says what it needs besides those who are
+    awaited. back: the position that going back would bring; empty where nothing is to be undone, and on the way back,
+    where it is the next one. back_awaited: who has to follow before. notes: what whoever moves should know.
+    serials: of the bundles named here.
     """
 
     name: str
@@ -79,6 +86,7 @@ class RolloutStatus(Struct, frozen=True, kw_only=True):
     started_by: str = ""
     started_why: str = ""
     age_s: float = 0.0
+    at_position_s: float = 0.0
     current: str | None = None
     pending: str | None = None
     analysis: Analysis | None = None
@@ -89,6 +97,9 @@ class RolloutStatus(Struct, frozen=True, kw_only=True):
     can_move: bool = False
     needs: str = ""
     awaited: tuple[Awaited, ...] = ()
+    back: str = ""
+    back_awaited: tuple[Awaited, ...] = ()
+    notes: tuple[str, ...] = ()
     serials: dict[str, int] = {}
 
 
@@ -111,6 +122,7 @@ def status(store: Store, name: str) -> RolloutStatus:
     position = machine.next_position(head)
     awaited = machine.awaited_next(head, evidence)
     needs = _needs(rollout)
+    back = _back(head, rollout)
     return RolloutStatus(
         name=name,
         entry=head.number,
@@ -123,16 +135,20 @@ def status(store: Store, name: str) -> RolloutStatus:
         started_by=first.by,
         started_why=first.why,
         age_s=evidence.started_s,
+        at_position_s=evidence.reached_s,
         current=rollout.current,
         pending=rollout.pending,
         analysis=rollout.analysis,
-        steps=steps(rollout),
+        steps=steps(rollout, head.pointers),
         in_force=tuple(_in_force(head, followers)),
         followers=followers,
         next=position or "",
         can_move=position is not None and not awaited and not needs,
         needs=needs,
         awaited=awaited,
+        back=back,
+        back_awaited=machine.awaited_next(head, evidence, back=True) if back else (),
+        notes=tuple(_notes(position, evidence)),
         serials={digest: store.bundle(digest).serial for digest in sorted(_named(head))},
     )
 
@@ -147,10 +163,12 @@ STEPS = {
 """The five steps, in their order."""
 
 
-def steps(rollout: Rollout) -> tuple[Step, ...]:
+def steps(rollout: Rollout, pointers: Pointers) -> tuple[Step, ...]:
     """How each of the five steps stands."""
     if rollout.position.back:
-        return tuple(Step(name, Mark.UNDONE) for name in STEPS.values())
+        names = {f"{tier} {stage}": pointers.at(tier, stage) for tier, stage in PLACES}
+        undoing = [name for name, pointer in names.items() if rollout.pending in pointer.bundles]
+        return tuple(Step(name, Mark.UNDOING if name in undoing else Mark.UNDONE) for name in STEPS.values())
     reached = list(STEPS).index(rollout.position) if rollout.position in STEPS else len(STEPS)
     now = Mark.HELD if rollout.held else Mark.NOW
     return tuple(
@@ -199,6 +217,27 @@ def _needs(rollout: Rollout) -> str:
     if rollout.position is Position.LEAF_CANARY:
         return "the report of the canary's analysis (trimtab rollout advance --analysis REPORT.json)"
     return ""
+
+
+def _back(head: Entry, rollout: Rollout) -> str:
+    """Where `abort` or `rollback` would bring a rollout that is not on its way back."""
+    if rollout.position.back or (rollout.position is Position.SETTLED and rollout.current is None):
+        return ""
+    return machine.next_position_back(head) or ""
+
+
+_LEADS_ON = {Position.LEAF_CANARY: Stage.CANARY, Position.LEAF_PRODUCTION: Stage.PRODUCTION}
+_RESTS_ON = {Position.ANALYZED: Stage.CANARY, Position.SETTLED: Stage.PRODUCTION}
+"""Positions that wait for roots, and for leaves, with the stage where."""
+
+
+def _notes(following: Position | None, evidence: Evidence) -> Iterator[str]:
+    """That nobody is awaited where nobody has ever acknowledged: a root without --store looks like no root at all."""
+    for tier, waits in ((Tier.ROOT, _LEADS_ON), (Tier.LEAF, _RESTS_ON)):
+        stage = waits.get(following) if following is not None else None
+        speaks = tier is Tier.LEAF or evidence.acknowledge
+        if stage is not None and speaks and not evidence.words[tier, stage]:
+            yield f"no {tier} of {stage} has acknowledged anything in this store, so that none is awaited"
 
 
 def _named(head: Entry) -> set[str]:
