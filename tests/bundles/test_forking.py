@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,6 +255,28 @@ def test_a_configuration_without_a_name_stays() -> None:
 )
 def test_the_next_free_name(model: str, taken: list[str], fork: str) -> None:
     assert fork_name(model, taken) == fork
+
+
+@given(st.text(min_size=1, max_size=120).filter(lambda text: text.strip(".") and not set(text) & set("/\0")))
+def test_the_name_that_is_proposed_can_be_had(model: str) -> None:
+    """Also for a folder that someone could make and that no fork can be called like: `-a`, `a:b`, or very long."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        document(root / "ctr" / "1" / "signature.json", "age")
+        name = fork_name(model, [])
+        assert fork_model(root, "ctr", name).folder == root / name
+    assert fork_name(model, [name]) != name
+
+
+def test_the_name_that_is_proposed_is_no_folder_that_lies_there(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (models / "ctr_v2").mkdir()
+    assert main(["check", str(models), "--against", str(models), "--json"]) == 100
+    printed = json.loads(capsys.readouterr().out)
+    assert {each["fork"] for each in printed["changes"]} == {f"trimtab fork {models} ctr ctr_v3 --version 8 --move"}
+    assert main(["bundle", "build", str(models), "-o", str(models.parent / "ads.json")]) == 100
+    assert f"trimtab fork {models} ctr ctr_v3 --version 8 --move" in "".join(capsys.readouterr())
 
 
 def test_the_command_that_is_named_does_it(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

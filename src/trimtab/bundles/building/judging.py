@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trimtab.bundles.forking.fork import fork_command, fork_name
+from trimtab.bundles.forking.fork import fork_command, fork_name, names_in
 from trimtab.findings import Finding, Level, worst
 from trimtab.stability.category import Category
 from trimtab.stability.change import Change, Seen
@@ -270,7 +270,7 @@ class Judge:
             versions = alike.setdefault((each.model, models[each.model][each.version].digest), [])
             if each.version not in versions:
                 versions.append(each.version)
-        taken = {*models, *(self._previous.models if self._previous is not None else ())}
+        taken = {*models, *(self._previous.models if self._previous is not None else ()), *names_in(self._root)}
         commands: dict[tuple[str, str], str] = {}
         for (model, digest), versions in alike.items():
             name = fork_name(model, taken)

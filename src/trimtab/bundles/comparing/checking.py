@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from trimtab.artifacts.processes import processes, processors
 from trimtab.bundles.comparing.versions import Opened, Source
-from trimtab.bundles.forking.fork import fork_command, fork_name
+from trimtab.bundles.forking.fork import fork_command, fork_name, names_in
 from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError, TrimtabError
 from trimtab.stability.gate import Candidate, changes_of, contradicted, without_signature
 from trimtab.stability.order import READ_BY_POSITION
@@ -274,7 +274,8 @@ def _with_forks(held: Sequence[Held], taken: frozenset[str]) -> Iterator[Held]:
     for each in held:
         if each.successor.new.repository and any(change.declaration.forks for change in each.changes):
             alike.setdefault((each.successor.model, each.digest), []).append(each.successor.new)
-    names = set(taken)
+    repositories = {versions[0].repository for versions in alike.values()}
+    names = set(taken).union(*map(names_in, repositories))
     commands: dict[tuple[str, str], str] = {}
     for (model, digest), versions in alike.items():
         name = fork_name(model, names)

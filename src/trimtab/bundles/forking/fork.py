@@ -43,12 +43,21 @@ class Fork(Struct, frozen=True, kw_only=True):
 
 
 def fork_name(model: str, taken: Collection[str]) -> str:
-    """The next free name for a fork: ctr, ctr_v2, ctr_v3, ..."""
+    """The next free name for a fork: ctr, ctr_v2, ctr_v3, ...; one like it where no fork could be called so."""
     match = re.fullmatch(r"(.+)_v([1-9][0-9]{0,8})", model, re.DOTALL)
     stem, number = (match[1], int(match[2])) if match else (model, 1)
+    stem = _nameable(stem)
     while (name := f"{stem}_v{number + 1}") in taken:
         number += 1
     return name
+
+
+def names_in(root: str | os.PathLike[str]) -> set[str]:
+    """What no fork in a repository can be called: the names of all that lies there, models or not. Empty if unknown."""
+    try:
+        return set(os.listdir(root))
+    except OSError:
+        return set()
 
 
 def fork_command(root: str | os.PathLike[str], model: str, fork: str, *versions: int | str, move: bool = True) -> str:
@@ -104,7 +113,7 @@ def _finished(root: Path, model: str, name: str, found: Sequence[ArtifactVersion
     lineage = read_lineage(folder)
     origins = {it.version: it for it in lineage.versions.values() if it.model == model} if lineage is not None else {}
     if lineage is None or not versions or not set(versions) <= origins.keys():
-        free = fork_name(model, {entry.name for entry in os.scandir(root)})
+        free = fork_name(model, names_in(root))
         raise BundleError(
             "the name is taken",
             where=str(folder),
@@ -148,7 +157,7 @@ _SHOWN = 20
 
 def _check_name(name: str) -> None:
     plain = name.isprintable() and not name.startswith((".", "-", " ")) and not name.endswith(" ")
-    if not plain or not name or set(name) & set("/\\:#") or len(name.encode()) > _LONGEST:
+    if not plain or not name or set(name) & _SIGNS or len(name.encode()) > _LONGEST:
         raise BundleError(
             "the new model cannot have that name",
             expected="a folder's name that is easy to type: no dot or dash in front, none of / \\ : #",
@@ -159,6 +168,15 @@ def _check_name(name: str) -> None:
 
 _LONGEST = 200
 """Bytes: of the 255 that a folder's name may have, the hidden one needs some for itself."""
+
+_SIGNS = frozenset("/\\:#")
+_LONGEST_NUMBER = len("_v9999999999")
+
+
+def _nameable(text: str) -> str:
+    """The beginning of a name that `_check_name` takes once `_v` and a number follow: the text itself, if it can be."""
+    plain = "".join("_" if each in _SIGNS or not each.isprintable() else each for each in text).lstrip(".- ")
+    return plain.encode()[: _LONGEST - _LONGEST_NUMBER].decode(errors="ignore") or "model"
 
 
 def _origin(version: ArtifactVersion) -> Origin:
