@@ -11,6 +11,7 @@ from trimtab.signature.model import (
     EntryPoint,
     Feature,
     Input,
+    Learned,
     Output,
     Overload,
     Presence,
@@ -171,6 +172,13 @@ def called(*overloads: Overload) -> Signature:
     return Signature(entry_points=(EntryPoint(name="call", overloads=overloads),), default_entry_point="call")
 
 
+SEEN = {"constraints": Learned.EXAMPLE}
+
+
+def codes(*seen: int) -> Input:
+    return age(type=Tensor(None, ("n",)), constraints=Constraints(categories=seen), learned=SEEN)
+
+
 def traced(name: str, training: bool) -> Overload:
     """A trace of TensorFlow's, for one value of a flag."""
     return Overload(name=name, inputs=(AGE, Input(name="training", type=Literal(training))))
@@ -218,6 +226,25 @@ EXACTLY = [
         called(Overload(inputs=(AGE,))),
         called(Overload(inputs=(ITEM,)), Overload(inputs=(AGE,))),
         "OVERLOAD_NO_ADD OVERLOAD_SAME_ORDER",
+    ),
+    ("other codes seen in training", signature(codes(0, 1, 5)), signature(codes(0, 1, 7, 8)), "RANGE_SEEN"),
+    (
+        "a number that is now a category",
+        signature(replace(codes(), constraints=Constraints(range=Range(minimum=0)))),
+        signature(codes(0, 1)),
+        "RANGE_SEEN CATEGORY_NO_DELETE",
+    ),
+    (
+        "a category of a data frame's column less",
+        signature(age(constraints=Constraints(categories=("a", "b")), learned=SEEN | {"type": Learned.EXAMPLE})),
+        signature(age(constraints=Constraints(categories=("a",)), learned=SEEN | {"type": Learned.EXAMPLE})),
+        "CATEGORY_NO_DELETE",
+    ),
+    (
+        "from a dict to arguments",
+        signature(age(path='inputs["age"]'), replace(ITEM, path='inputs["item"]'), form="keras"),
+        signature(age(path="inputs[0]"), replace(ITEM, path="inputs[1]"), form="keras"),
+        "SAME_PATH SAME_PATH",
     ),
     (
         "traces in another order, numbered anew",

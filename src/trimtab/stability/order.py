@@ -56,11 +56,23 @@ def _moved(
     *,
     columns: bool = False,
 ) -> bool:
-    both = [(pair.old, pair.new) for pair in pairs if pair.old is not None and pair.new is not None]
+    both = [
+        (pair.old, pair.new)
+        for pair in pairs
+        if pair.old is not None and pair.new is not None and (columns or _has_key(pair.old) == _has_key(pair.new))
+    ]
     kept = {id(value) for value, _ in both}
     was, now = (_positions(side, columns=columns) for side in (old, new))
     among_kept = _positions((value for value in old if id(value) in kept), columns=columns)
     return any(now[id(after)] not in (was[id(before)], among_kept[id(before)]) for before, after in both)
+
+
+_KEY = '["'
+
+
+def _has_key(value: _Value) -> bool:
+    """Whether it lies under a key; one that did, and now has a place of its own, did not change places."""
+    return _KEY in (value.path or "")
 
 
 def _positions(values: Iterable[_Value], *, columns: bool = False) -> dict[int, int]:
@@ -69,7 +81,7 @@ def _positions(values: Iterable[_Value], *, columns: bool = False) -> dict[int, 
     positions = {}
     for value in values:
         path = value.name if value.path is None else value.path
-        argument = path if columns else path.partition('["')[0]
+        argument = path if columns else path.partition(_KEY)[0]
         positions[id(value)] = arguments.setdefault(argument, len(arguments))
     return positions
 

@@ -276,11 +276,12 @@ _OF_INPUTS_ALONE = (
     StabilityRule(
         "INPUT_RANGE_SEEN",
         FREEZE,
-        "The range that an input had in training, where the model file notes it, stays the same.",
-        "Nobody: the model takes any value, and every training sees other data.",
+        "The range or the category codes that an input had in training, where the file notes them, stay the same.",
+        "Nobody: the model takes any value, and every training sees other data. LightGBM takes a code that it has not "
+        "seen for a missing value.",
         _NOTHING,
-        "Nothing; look at it if the range moved far.",
-        "It is a note, unlike the ranges that a signature promises.",
+        "Nothing; look at it if the range moved far, or if codes are gone that requests send.",
+        "It is a note, unlike the ranges and the lists of categories that a signature promises.",
         Level.NOTE,
         forks=False,
     ),

@@ -138,6 +138,11 @@ def _only_seen(value: Value) -> bool:
     return isinstance(value, Input) and value.learned.get("constraints") is Learned.EXAMPLE
 
 
+def _codes_only_seen(value: Value) -> bool:
+    """Whether its categories are codes that the training data held, and not the list that an encoder goes by."""
+    return isinstance(value, Input) and _only_seen(value) and "type" not in value.learned
+
+
 def _within(inner: Range, outer: Range) -> bool:
     """Whether every number of one range is in the other."""
     low = outer.minimum is None or (inner.minimum is not None and inner.minimum >= outer.minimum)
@@ -154,6 +159,9 @@ def _categories(old: Value, new: Value) -> Iterator[Aspect]:
     if before == after:
         return
     sides = _listed(before, after), _listed(after, before)
+    if before is not None and after is not None and _codes_only_seen(old) and _codes_only_seen(new):
+        yield "RANGE_SEEN", "the category codes seen in training changed", *sides
+        return
     if after is not None and (before is None or not set(before) <= set(after)):
         yield "CATEGORY_NO_DELETE", "categories are gone", *sides
         return
