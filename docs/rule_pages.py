@@ -124,8 +124,9 @@ def pages() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    made = pages()  # all of them before any is removed
     for old in FOLDER.glob("*/*.md"):
         old.unlink()
-    for name, text in pages().items():
+    for name, text in made.items():
         (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / name).write_text(text)

@@ -18,9 +18,11 @@ from trimtab.signature.types import Optional, Scalar, Tensor, Type
 from trimtab.trimming.trimmer import Trimmer
 
 
-def requests_for(signature: Signature, count: int, seed: int = 0) -> Iterator[Arrays]:
+def requests_for(
+    signature: Signature, count: int, seed: int = 0, *, entry_point: str | None = None
+) -> Iterator[Arrays]:
     """Requests that the signature allows: every size at its ends and between, optional inputs there and not."""
-    overload = signature.entry_point().overloads[0]
+    overload = signature.entry_point(entry_point).overloads[0]
     for number in range(count):
         random = np.random.default_rng((seed, number))
         sizes: dict[str, int] = {}

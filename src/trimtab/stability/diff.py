@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.signature.canonical import features_are_columns
+from trimtab.signature.types import Literal
 from trimtab.stability.category import Category
 from trimtab.stability.change import Seen, change_of
 from trimtab.stability.columns import column_changes
@@ -20,7 +21,7 @@ from trimtab.stability.pairing import (
 from trimtab.stability.plain import text
 from trimtab.stability.rules import RULES
 from trimtab.stability.shapes import Symbols
-from trimtab.stability.values import value_changes
+from trimtab.stability.values import describe, value_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def _all_changes(old: Signature, new: Signature) -> Iterator[Seen]:
                 rule = "ENTRYPOINT_NO_RENAME" if _one_format(old, new) else "ENTRYPOINT_SAME_NAME"
                 subject, problem = f"entry point {pair.old.name}", "the default entry point is called otherwise"
                 yield Seen(rule, subject, problem, pair.old.name, pair.new.name)
-            yield from _overload_changes(pair.old.name, pair.old.overloads, pair.new.overloads)
+            yield from _overload_changes(pair.old.name, pair.old.overloads, pair.new.overloads, new.allowlist)
     if old.default_entry_point != new.default_entry_point and not _renamed_default(old, new, pairs):
         sides = old.default_entry_point, new.default_entry_point
         yield Seen("ENTRYPOINT_SAME_DEFAULT", "signature", "another entry point is the default", *sides)
@@ -86,7 +87,9 @@ def _renamed_default(old: Signature, new: Signature, pairs: list[Pair[EntryPoint
     )
 
 
-def _overload_changes(entry_point: str, old: tuple[Overload, ...], new: tuple[Overload, ...]) -> Iterator[Seen]:
+def _overload_changes(
+    entry_point: str, old: tuple[Overload, ...], new: tuple[Overload, ...], allowlist: frozenset[str]
+) -> Iterator[Seen]:
     order, added_at = [], []
     places = {id(each): number for number, each in enumerate(new)}
     for place, pair in _placed_overloads(entry_point, old, new):
@@ -97,7 +100,7 @@ def _overload_changes(entry_point: str, old: tuple[Overload, ...], new: tuple[Ov
             yield Seen("OVERLOAD_NO_ADD", place, "the overload is new", "", _call(pair.new))
         elif pair.old is not None and pair.new is not None:
             order.append(places[id(pair.new)])
-            yield from _signature_changes(place, pair.old, pair.new)
+            yield from _signature_changes(place, pair.old, pair.new, allowlist)
     if order != sorted(order) or (order and min(added_at, default=len(new)) < max(order)):
         before, after = (", then ".join(map(_call, side)) for side in (old, new))
         problem = "overloads are tried in another order"
@@ -123,7 +126,7 @@ def _call(overload: Overload) -> str:
     return f"({names(f'{value.name}: {text(value.type)}' for value in overload.inputs)})"
 
 
-def _signature_changes(place: str, old: Overload, new: Overload) -> Iterator[Seen]:
+def _signature_changes(place: str, old: Overload, new: Overload, allowlist: frozenset[str]) -> Iterator[Seen]:
     inputs = [(pair, _features_of(pair)) for pair in paired_inputs(old.inputs, new.inputs)]
     outputs = paired_outputs(old.outputs, new.outputs)
     values: list[Pair[Input] | Pair[Feature]] = []
@@ -131,11 +134,20 @@ def _signature_changes(place: str, old: Overload, new: Overload) -> Iterator[See
         values += [pair, *features]
     symbols = Symbols(old.dimensions, new.dimensions, map(_types, values), map(_types, outputs))
     for pair, features in inputs:
+        if pair.old is not None and pair.new is None and _still_sent(pair.old, allowlist):
+            problem = "the input is gone, but its name is not"
+            yield Seen("INPUT_NO_DELETE_UNLESS_TRIMMED", f"{place}: input {pair.old.name}", problem, describe(pair.old))
+            continue
         yield from value_changes("INPUT", pair, f"{place}: ", symbols)
         if pair.old is not None and pair.new is not None:
             yield from _input_alone(pair.old, pair.new, features, f"{place}: input {pair.old.name}", symbols)
     for output in outputs:
         yield from output_changes(output, place, symbols)
+
+
+def _still_sent(gone: Input, allowlist: frozenset[str]) -> bool:
+    """Whether requests still carry an input that is gone, after they were trimmed by the new version's allowlist."""
+    return not isinstance(gone.type, Literal) and not allowlist.isdisjoint((gone.name, *gone.aliases))
 
 
 def _features_of(pair: Pair[Input]) -> list[Pair[Feature]]:

@@ -274,6 +274,16 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
 
 _OF_INPUTS_ALONE = (
     StabilityRule(
+        "INPUT_NO_DELETE_UNLESS_TRIMMED",
+        FEED,
+        "No input is taken from an entry point or an overload whose name something else of the model still takes.",
+        "Callers of what lost the input: roots go on sending it, and servers that refuse what they do not know "
+        "(TF Serving) refuse the request. Where the name became an alias, the leaf refuses the one value sent twice.",
+        _ERROR,
+        "Keep the input and let the model ignore it, or take it from the whole model.",
+        "An allowlist is for all entry points and overloads of a model, so this input is not trimmed away.",
+    ),
+    StabilityRule(
         "INPUT_RANGE_SEEN",
         FREEZE,
         "The range or the category codes that an input had in training, where the file notes them, stay the same.",
