@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trimtab.cli.bundle_printing import built_as_dict, bundle_as_dict, bundle_table, print_built
+from trimtab.cli.lazy import OrderedGroup
 from trimtab.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def bundle() -> None:
     """Derive the allowlists of all models of a repository.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trimtab.cli.exit_codes import EXIT_REFUSED
+from trimtab.cli.lazy import OrderedGroup
 from trimtab.cli.store_option import name_option
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _html_option = click.option(
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def canary() -> None:
     """Compare a canary with the baseline beside it, and say whether it is worse.
 

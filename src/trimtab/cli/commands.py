@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from trimtab.cli.lazy import LazyCommand, LazyGroup
+from trimtab.cli.other_words import for_option
 
 COMMANDS = {
     "inspect": LazyCommand("trimtab.cli.inspect:inspect", "Read the signature of a model file, without its framework."),
@@ -62,6 +65,21 @@ def run(arguments: list[str]) -> int:
         click.echo("interrupted", err=True)
         return 130
     except click.ClickException as problem:
-        problem.show()
+        _show(problem, as_json="--json" in arguments)
         return problem.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _show(problem: click.ClickException, *, as_json: bool) -> None:
+    """Print what is wrong with a line: as click does, or for programs as an object."""
+    context = problem.ctx if isinstance(problem, click.UsageError) else None
+    if isinstance(problem, click.NoSuchOption) and context is not None:
+        meant = for_option(problem.option_name, {name for each in context.command.params for name in each.opts})
+        if meant:
+            problem = click.UsageError(f"{problem.message} Did you mean {meant}?", context)
+    if as_json:
+        hint = f"{context.command_path} --help" if context is not None else "trimtab --help"
+        error = {"kind": "UsageError", "problem": problem.format_message(), "hint": hint}
+        click.echo(json.dumps({"error": error}, ensure_ascii=False))
+    else:
+        problem.show()

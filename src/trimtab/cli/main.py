@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 100 a refusal on purpose (a finding,
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_REFUSED
@@ -32,7 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_ERROR
+    except OSError as failure:
+        if failure.filename is not None:
+            raise
+        _end_output(failure)
+        return EXIT_ERROR
     return exit_code
+
+
+def _end_output(failure: OSError) -> None:
+    """Say that standard output takes no more, and keep Python from trying it once more at its end."""
+    sys.stderr.write(f"error: standard output: cannot be written: {failure.strerror or failure}.\n")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print(problem: TrimtabError, *, as_json: bool) -> None:

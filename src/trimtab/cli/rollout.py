@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from trimtab.cli.lazy import OrderedGroup
 from trimtab.cli.rollout_status import age, print_entry, print_moved, status
 from trimtab.cli.store_option import chosen_name, name_option, store_option, who_options
 
@@ -37,7 +38,7 @@ def _on_rollout(command: _Command) -> _Command:
     return store_option(name_option(who_options(_JSON(command))))
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def rollout() -> None:
     """Roll a bundle out stage by stage: roots first, back leaves first.
 
@@ -103,6 +104,9 @@ def start(
     rollouts = Rollouts(store, pending.name, moved=_told(as_json=as_json))
     entry, begun = rollouts.start(pending, configuration=configuration, by=by, why=why)
     print_moved(entry, (entry,) if begun else (), as_json=as_json)
+
+
+rollout.add_command(status)
 
 
 @rollout.command()
@@ -207,9 +211,6 @@ def rollback(*, gone: tuple[str, ...], wait_s: float, place: str, name: str, by:
     rollouts = _rollouts(place, name, as_json=as_json)
     head, made = rollouts.go_back("rollback", gone=gone, wait_s=wait_s, by=by, why=why)
     print_moved(head, made, as_json=as_json)
-
-
-rollout.add_command(status)
 
 
 def _rollouts(place: str, name: str, *, as_json: bool) -> Rollouts:

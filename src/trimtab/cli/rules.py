@@ -32,6 +32,7 @@ def rules(*, rule: str | None, category: str, as_json: bool) -> None:
     from trimtab.stability import RULES, Category
 
     if rule:
+        rule = rule.upper()
         check_rule_names([rule], RULES, listed_by="trimtab rules")
     held_to = Category(category.upper())
     chosen = [RULES[rule]] if rule else [each for each in RULES.values() if held_to.includes(each.category)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from trimtab.cli.lazy import OrderedGroup
 from trimtab.cli.progress import progress
 from trimtab.cli.store_option import store_option
 from trimtab.cli.store_reading import history, show, verify
@@ -16,7 +17,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def store() -> None:
     """Keep bundles, and the history of what is in force where.
 
@@ -30,12 +31,12 @@ def store() -> None:
 
 
 @store.command()
-@click.argument("place")
+@click.argument("place", envvar="TRIMTAB_STORE")
 @click.option("--lease", type=float, metavar="SECONDS", help="How long a root out of touch trims.  [default: 600]")
 @click.option("--acknowledge", type=click.Choice(["yes", "no"]), help="Whether roots can write here.  [default: yes]")
 @_JSON
 def init(*, place: str, lease: float | None, acknowledge: str | None, as_json: bool) -> None:
-    """Begin a store at PLACE: a folder, or s3://BUCKET/PREFIX, gs://… or az://….
+    """Begin a store at PLACE: a folder, or s3://BUCKET/PREFIX, gs://… or az://…; or at TRIMTAB_STORE's.
 
     --lease: for so long after a root last heard from the store it trims requests that name no exact version; then it
     lets them pass through. The longer, the longer a rollout may have to wait for a root that has gone silent.

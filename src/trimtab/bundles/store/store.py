@@ -14,13 +14,14 @@ Keys below the place, all of them written once but for acknowledgments:
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from trimtab.bundles.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle
-from trimtab.bundles.store.entry import MAX_ENTRY_BYTES, decode_entry, encode_entry
+from trimtab.bundles.store.entry import MAX_ENTRY_BYTES, decode_entry, readable
 from trimtab.bundles.store.versioned import decode_versioned
 from trimtab.errors import BundleError, StoreError
 from trimtab.signature.document import MAX_DOCUMENT_BYTES, decode_document, encode_document
@@ -70,7 +71,7 @@ class Store:
                 where=storage.name,
                 expected=f"a store (a place with {MARK})",
                 got="none",
-                hint="Make one: trimtab store init PLACE",
+                hint=f"Is it the right place? A new store is made by: trimtab store init {shlex.quote(storage.name)}",
             )
         self.settings = _decode_settings(data, f"{storage.name}: {MARK}")
 
@@ -224,10 +225,10 @@ class Store:
     def append(self, entry: Entry) -> bool:
         """Add an entry to its history: the one write that moves anything. False when somebody else was quicker.
 
-        StoreError for an entry that does not follow from the one before it in the store.
+        StoreError for an entry that does not follow from the one before it in the store, or that nobody could read.
         """
         self._before(entry)
-        return self.storage.create(_entry_key(entry.name, entry.number), encode_entry(entry))
+        return self.storage.create(_entry_key(entry.name, entry.number), readable(entry))
 
     def _before(self, entry: Entry) -> Entry | None:
         """The entry that an entry follows from, None of the first. StoreError where it does not follow from it."""
