@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -408,6 +409,25 @@ def test_the_index_beside_a_bundle_gives_documents(repository: Repository) -> No
         assert index.signature_of_inputs(AGE.input_digest) == AGE
         assert index.signature(PRICE.digest) is None
     assert index.document(BOTH.digest) is None  # closed
+
+
+def test_a_build_that_was_killed_while_it_wrote_hides_no_documents(repository: Repository) -> None:
+    """It leaves a journal, by which whoever opens the file next puts it right: not only the next build."""
+    repository.build()
+    killed = f"""
+import os, signal, sqlite3
+connection = sqlite3.connect({str(repository.index)!r}, isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+for number in range(500):
+    connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?)", (f"x/{{number}}", b"i" * 200, b"h", b"s"))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
+    assert repository.index.with_name("ads.index.sqlite-journal").stat().st_size > 512
+    with SignatureIndex.beside(repository.index.with_name("ads.json")) as index:
+        assert index.note == ""
+        assert index.document(BOTH.digest) == encode_document(BOTH)
 
 
 @pytest.mark.parametrize("damage", [None, garbage, foreign, texts, other_documents])

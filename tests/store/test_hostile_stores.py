@@ -309,6 +309,22 @@ def test_an_entry_comes_only_after_the_one_it_follows_from(tmp_path: Path) -> No
     assert not store.append(touched(head, "too late"))
 
 
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [("\x01" * 200_000, "at most 1048576 bytes"), ("\udcff", "texts in UTF-8")],
+    ids=["longer than anybody reads", "no Unicode"],
+)
+def test_an_entry_that_nobody_could_read_is_not_written(tmp_path: Path, why: str, told: str) -> None:
+    store = sound_store(tmp_path / "store")
+    head = store.head("ads")
+    assert head is not None
+    with pytest.raises(StoreError, match=told) as caught:
+        store.append(following(head, by="somebody", why=why, move="hold"))
+    assert "--why" in caught.value.hint
+    assert store.head("ads") == head
+    assert verify_store(store).sound
+
+
 def test_a_history_that_became_shorter_is_an_error(tmp_path: Path) -> None:
     store = sound_store(tmp_path / "store")
     with pytest.raises(StoreError, match="shorter than it was"):

@@ -9,6 +9,7 @@ over what it says), and a file that is damaged, of another schema, locked or som
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
@@ -54,11 +55,12 @@ class SignatureIndex:
     def beside(cls, bundle_path: Path) -> SignatureIndex:
         """The index beside a bundle file, for reading; an empty one where there is none that can be read."""
         path = index_path(bundle_path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # which also says no to names that no file can have
             return cls(None)
         try:
+            # Not mode=ro: what a build that was killed left half written is only undone by who may write.
             connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S, check_same_thread=False
+                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE_S, check_same_thread=False
             )
         except UNREADABLE as failure:
             return cls(None, f"{path}: {failure}")

@@ -139,8 +139,32 @@ def now() -> str:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The entry as one line of canonical JSON."""
-    return msgspec.json.encode(entry, order="sorted") + b"\n"
+    """The entry as one line of canonical JSON. StoreError for texts that are no Unicode."""
+    try:
+        return msgspec.json.encode(entry, order="sorted") + b"\n"
+    except UnicodeEncodeError as failure:
+        raise StoreError(
+            where=f"{entry.name}, entry {entry.number}",
+            expected="texts in UTF-8 (who and why)",
+            got=ascii(failure.object)[:200],
+            hint="Say them in UTF-8: --by NAME, --why TEXT",
+        ) from None
+
+
+def readable(entry: Entry) -> bytes:
+    """An entry's bytes, for a history that keeps them for good. StoreError for one that nobody could read again."""
+    data = encode_entry(entry)
+    where = f"{entry.name}, entry {entry.number}"
+    if len(data) > MAX_ENTRY_BYTES:
+        raise StoreError(
+            where=where,
+            expected=f"an entry of at most {MAX_ENTRY_BYTES} bytes",
+            got=f"{len(data)}",
+            hint="What takes so much room is who and why: say it shorter (--by, --why), and where the rest is to be"
+            " found.",
+        )
+    decode_entry(data, where)
+    return data
 
 
 def decode_entry(data: bytes, where: str) -> Entry:
