@@ -41,7 +41,7 @@ def in_flight(http: str) -> int:
 
 
 def test_sigterm_answers_what_is_in_flight(repository: Path, tmp_path: Path) -> None:
-    flags = ("--engine-threads", "1")
+    flags = ("--engine-threads", "1", "--grace", "200")
     with leaf_process(repository, *flags, folder=tmp_path) as leaf, OipClient(leaf.grpc) as client:
         accepted = [client.start(spin(TURNS)) for _ in range(3)]
         wait_until(lambda: in_flight(leaf.http) == 3)

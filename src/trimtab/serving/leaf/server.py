@@ -115,18 +115,19 @@ class LeafServer:
         grace = self.settings.grace_s
         # The faces stay open for a moment and while the work in flight ends: who calls meanwhile is told in words.
         await asyncio.sleep(min(SAY_SO_S, grace))
-        drained = await self._admission.drained(grace)
+        await self._admission.drained(grace)
         with contextlib.suppress(TimeoutError):  # before the port is free: who takes it next may take the name with it
             withdrawn = asyncio.get_running_loop().run_in_executor(self._loading, self._digests.close)
             await asyncio.wait_for(withdrawn, _WITHDRAW_S)
         await self._grpc.stop(LAST_ANSWERS_S)
-        if not drained:
-            log.warning("%d requests were still in flight after %g s", self._admission.in_flight, grace)
+        left = self._admission.in_flight
+        if left:
+            log.warning("%d requests were still in flight after %g s", left, grace)
         if self._http:
             await self._http.cleanup()
         self._admission.close()
         self._loading.shutdown(wait=False, cancel_futures=True)
-        return drained
+        return not left
 
     def summary(self) -> dict[str, Any]:
         """What a supervisor wants to know of a leaf that is ready: addresses, versions, refusals."""
