@@ -138,8 +138,8 @@ def test_leading_text_is_what_the_walk_gives(content: bytes, before: int, number
 
 entry_fields = st.builds(
     lambda name, content: encode_field(11, encode_field(1, name.encode()) + encode_field(2, content)),
-    st.text(max_size=150),
-    st.binary(max_size=300),
+    st.text(max_size=31),
+    st.binary(max_size=127),
 )
 
 
