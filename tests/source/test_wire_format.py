@@ -202,3 +202,21 @@ def test_entries_as_protobuf_writes_them_are_all_found(written: list[bytes]) -> 
     data = b"".join(written)
     found, stop = Wire(MemorySource(data)).entries(0, len(data), 11)
     assert (len(found), stop) == (len(written), len(data))
+
+
+@pytest.mark.parametrize(
+    ("message", "cut", "text_left"),
+    [
+        pytest.param(encode_field(1, b"x" * 132 + b"\x12") + b"\x12\0", 0, 1000, id="a long text"),
+        pytest.param(b"\x0a\x01x\x12\x80\x01" + bytes(127), 0, 1000, id="more content than there is"),
+        pytest.param(encode_field(1, b"x") + encode_field(2, b"content"), 1, 1000, id="behind the end"),
+        pytest.param(encode_field(1, b"name") + encode_field(2, b"content"), 0, 3, id="more text than allowed"),
+        pytest.param(encode_field(1, b"\xff") + encode_field(2, b"content"), 0, 1000, id="no text"),
+    ],
+)
+def test_other_entries_are_left_to_the_walk(message: bytes, cut: int, text_left: int) -> None:
+    data = encode_field(11, message)
+    wire = Wire(MemorySource(data + bytes(20)))
+    wire._text_left = text_left
+    assert wire.entries(0, len(data) - cut, 11) == ([], 0)
+    assert wire._text_left == text_left

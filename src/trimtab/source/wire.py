@@ -168,8 +168,8 @@ class Wire:
         them; at most 15. Gives them, and where the last of them ends.
 
         What `fields` and `text` would give, at the same cost to the budgets, in a fraction of the time. Found are those
-        in the window at hand that are written as protobuf writes them, text and bytes of less than 128 bytes each; so it
-        may be none.
+        in the window at hand that are written as protobuf writes them, with texts and contents of less than 128 bytes;
+        so it may be none.
         """
         found: list[Entry] = []
         here = start - self._window_start
