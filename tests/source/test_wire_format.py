@@ -207,7 +207,7 @@ def test_entries_as_protobuf_writes_them_are_all_found(written: list[bytes]) -> 
 @pytest.mark.parametrize(
     ("message", "cut", "text_left"),
     [
-        pytest.param(encode_field(1, b"x" * 132 + b"\x12") + b"\x12\0", 0, 1000, id="a long text"),
+        pytest.param(encode_field(1, b"x" * 132 + b"\x12") + encode_field(2, bytes(17)), 0, 1000, id="a long text"),
         pytest.param(b"\x0a\x01x\x12\x80\x01" + bytes(127), 0, 1000, id="more content than there is"),
         pytest.param(encode_field(1, b"x") + encode_field(2, b"content"), 1, 1000, id="behind the end"),
         pytest.param(encode_field(1, b"name") + encode_field(2, b"content"), 0, 3, id="more text than allowed"),
