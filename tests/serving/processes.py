@@ -94,7 +94,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def wait_until(true: Any, *, within_s: float = 30, what: str = "") -> Any:
+def wait_until(true: Any, *, within_s: float = 120, what: str = "") -> Any:
     """Call `true` until it gives something true, and return that."""
     deadline = time.monotonic() + within_s
     while not (value := true()):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ async def root_over(
             bundles={"ranking": path} if bundle is not None else {},
             grpc_port=0,
             http_port=0,
-            **{"deadline_s": 5.0, "poll_interval_s": 0.05, "grace_s": 0.05, **settings},
+            **{"deadline_s": 30.0, "poll_interval_s": 0.05, "grace_s": 0.05, **settings},
         ),
         source,
     )
@@ -133,6 +134,13 @@ async def root_over(
     finally:
         await client.close()
         await server.stop()
+
+
+async def eventually(true: Callable[[], Any], *, within_s: float = 60) -> None:
+    """Call `true` until it gives something true."""
+    async with asyncio.timeout(within_s):
+        while not true():
+            await asyncio.sleep(0.01)
 
 
 class Client:

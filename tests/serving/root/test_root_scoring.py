@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 from scripted_leaf import ScriptedLeaf, ScriptedModel
-from small_world import ITEMS, World, bundle_of, digest_of, root_over, scores_of
+from small_world import ITEMS, World, bundle_of, digest_of, eventually, root_over, scores_of
 
 USES = {"ctr": ("price", "age"), "cvr": ("tags", "clicks", "tastes"), "price": ("price",)}
 BUNDLE = bundle_of({name: {"1": uses} for name, uses in USES.items()})
@@ -191,9 +191,9 @@ def test_an_entity_that_is_absent_is_named_with_the_leafs_refusal(tmp_path: Path
 def test_one_models_failure_is_not_the_others(tmp_path: Path) -> None:
     async def test(leaf: ScriptedLeaf, world: World) -> None:
         leaf.models["cvr"].refusal = (grpc.StatusCode.INTERNAL, "the engine broke")
-        leaf.models["ctr"].delay_s = 30
+        leaf.models["ctr"].delay_s = 120
         async with root_over(tmp_path, world, [leaf], BUNDLE) as client:
-            ctr, cvr, gone, price = (await client.score("ctr", "cvr", "gone", "price", deadline_ms=400)).results
+            ctr, cvr, gone, price = (await client.score("ctr", "cvr", "gone", "price", deadline_ms=2000)).results
             assert (ctr.error.code, cvr.error.code, gone.error.code) == ("DEADLINE_EXCEEDED", "INTERNAL", "NOT_FOUND")
             assert "the engine broke" in cvr.error.message
             assert scores_of(price) == world.expected(["price"], ITEMS[:8])
@@ -222,7 +222,7 @@ def test_a_feature_view_that_hangs_costs_the_models_that_need_it_and_half_of_the
         hangs = threading.Event()
         world.slow["user"] = hangs
         async with root_over(tmp_path, world, [leaf], BUNDLE) as client:
-            ctr, price = (await client.score("ctr", "price", deadline_ms=400)).results
+            ctr, price = (await client.score("ctr", "price", deadline_ms=2000)).results
             hangs.set()
             assert ctr.error.code == "UNAVAILABLE"
             assert "did not answer within" in ctr.error.message
@@ -248,7 +248,7 @@ def test_an_unexpected_digest_is_counted_and_the_model_sent_untrimmed_until_the_
             from trimtab.bundles.bundle import write_bundle
 
             write_bundle(tmp_path / "ranking.bundle.json", bundle_of({"price": {"2": ["price", "clicks"]}}, serial=2))
-            await asyncio.sleep(0.3)
+            await eventually(lambda: client.server.loader.statuses[0].serial == 2)
             (after,) = (await client.score("price")).results
             assert after.outcome == "latest_attested_unversioned"
             assert {tensor.name for tensor in leaf.received[-1].inputs} == {"price", "clicks"}
@@ -260,10 +260,9 @@ def test_a_corrupt_bundle_leaves_the_last_known_good_in_force(tmp_path: Path) ->
     async def test(leaf: ScriptedLeaf, world: World) -> None:
         async with root_over(tmp_path, world, [leaf], BUNDLE, state=tmp_path / "state") as client:
             (tmp_path / "ranking.bundle.json").write_bytes(b"{")
-            await asyncio.sleep(0.3)
+            await eventually(lambda: client.server.loader.statuses[0].state == "kept_last_known_good")
             (result,) = (await client.score("price")).results
             assert (result.outcome, len(leaf.received[-1].inputs)) == ("latest_attested_unversioned", 1)
-            assert client.server.loader.statuses[0].state == "kept_last_known_good"
 
     run(test)
 
@@ -319,12 +318,11 @@ def test_a_caller_that_hangs_up_is_not_sent_again(tmp_path: Path) -> None:
         leaf.models["price"].delay_s = 0.3
         async with root_over(tmp_path, world, [leaf], BUNDLE) as client:
             asking = asyncio.create_task(client.score("price"))
-            while not leaf.received:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: leaf.received)
             asking.cancel()
+            await eventually(lambda: "trimmer_requests_in_flight 0.0" in client.server.metrics.render().decode())
             await asyncio.sleep(0.5)
             assert len(leaf.received) == 1
-            assert "trimmer_requests_in_flight 0.0" in client.server.metrics.render().decode()
 
     run(test)
 
