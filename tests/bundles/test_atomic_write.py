@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,43 @@ def test_success_leaves_the_file_alone_readable_by_others(tmp_path: Path) -> Non
 def test_a_missing_folder_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be written: got No such file or directory"):
         write_atomically(tmp_path / "nowhere" / "ads.json", b"content")
+
+
+def test_what_a_link_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "ads.json").symlink_to("shared/ads.json")
+    for content in (b"first", b"second"):
+        write_atomically(tmp_path / "ads.json", content)
+        assert (tmp_path / "shared" / "ads.json").read_bytes() == content
+        assert (tmp_path / "ads.json").is_symlink()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a pipe", "a folder"])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "ads.json")
+    kind = (tmp_path / "ads.json").stat().st_mode
+    with pytest.raises(BundleError, match="no file"):
+        write_atomically(tmp_path / "ads.json", b"content")
+    assert (tmp_path / "ads.json").stat().st_mode == kind
+    assert [each.name for each in tmp_path.iterdir()] == ["ads.json"]
+
+
+def test_a_name_may_be_as_long_as_a_files(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 125 + ".json")
+    write_atomically(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+def test_what_crashes_left_is_swept_after_an_hour(tmp_path: Path) -> None:
+    left, young, theirs = (
+        tmp_path / name
+        for name in (f".old.json.{'0' * 16}.trimtab", f".ads.json.{'1' * 16}.trimtab", ".ads.json.trimtab")
+    )
+    for each in (left, young, theirs):
+        each.write_bytes(b"half")
+    ages = {left: 3700, young: 3500, theirs: 99999}
+    now = time.time()
+    for each, age in ages.items():
+        os.utime(each, (now - age, now - age))
+    write_atomically(tmp_path / "ads.json", b"content")
+    assert [each.exists() for each in ages] == [False, True, True]

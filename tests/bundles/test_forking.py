@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.artifacts import read_signature
+from trimtab.bundles.forking import leftovers
 from trimtab.bundles.forking.fork import fork_command, fork_model, fork_name
 from trimtab.bundles.forking.forked_config import renamed
 from trimtab.bundles.repository import ModelRepository
@@ -91,6 +92,31 @@ def test_a_move_that_was_cut_short_is_finished_by_the_same_command(models: Path)
     with pytest.raises(BundleError, match="when it was forked"):
         fork_model(models, "ctr", "ctr_v2", [8], move=True)
     assert ("ctr", 8) in visible(models)
+
+
+def test_versions_that_a_killed_move_left_go_with_the_next(models: Path) -> None:
+    moved, theirs = (models / "ctr" / name for name in (".6.0123456789abcdef.moved", ".cache.moved"))
+    for each in (moved, theirs):
+        document(each / "signature.json", "age")
+    fork_model(models, "ctr", "ctr_v2", move=True)
+    assert (moved.exists(), theirs.exists()) == (False, True)
+    assert visible(models) == [("ctr", 7), ("ctr_v2", 1), ("ranker", 1)]
+
+
+def test_a_fork_that_was_killed_goes_when_nothing_was_written_in_it_for_long(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, hidden, working = (models / f".{name}.0123456789abcdef.fork" for name in ("left", "hidden", "working"))
+    document(left / "1" / "signature.json", "age")
+    document(working / "1" / "signature.json", "age")
+    while not hidden.exists() or hidden.stat().st_ctime <= left.stat().st_ctime:  # a clock's tick later
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.mkdir()
+    document(working / "1" / "labels.txt")
+    (models / ".git").mkdir()
+    monkeypatch.setattr(leftovers, "LEFT_OVER_S", 0.0)
+    leftovers.sweep(models, hidden)
+    assert sorted(each.name for each in models.glob(".*")) == sorted([".git", hidden.name, working.name])
 
 
 def test_a_fork_of_a_fork_has_its_own_lineage_and_name(models: Path) -> None:

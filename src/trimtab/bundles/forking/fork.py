@@ -21,6 +21,7 @@ from trimtab.artifacts import read_signature
 from trimtab.bundles.atomic import sync_folder
 from trimtab.bundles.forking.copying import copy_file, copy_folder
 from trimtab.bundles.forking.forked_config import renamed
+from trimtab.bundles.forking.leftovers import remove_moved, sweep
 from trimtab.bundles.forking.lineage import Lineage, Origin, read_lineage, write_lineage
 from trimtab.bundles.repository import ModelRepository
 from trimtab.errors import BundleError
@@ -103,7 +104,7 @@ def fork_model(
     lineage = Lineage.of(name, {number: _origin(version) for number, version in enumerate(chosen, 1)}, by=by, why=why)
     _make(root, model, chosen, lineage, with_config=with_config)
     if move:
-        _take_away(chosen)
+        _take_away(root / model, chosen)
     return Fork(folder=root / name, lineage=lineage, moved=move)
 
 
@@ -124,7 +125,7 @@ def _finished(root: Path, model: str, name: str, found: Sequence[ArtifactVersion
     rest = [each for each in found if each.model == model and each.version in versions]
     for version in rest:
         _check_same(version.path, origins[version.version])
-    _take_away(rest)
+    _take_away(root / model, rest)
     return Fork(folder=folder, lineage=lineage, moved=True)
 
 
@@ -191,6 +192,7 @@ def _make(root: Path, model: str, versions: Sequence[ArtifactVersion], lineage: 
     hidden = root / f".{lineage.model}.{secrets.token_hex(8)}.fork"
     try:
         os.mkdir(hidden)
+        sweep(root, hidden)
         for number, version in enumerate(versions, 1):
             copy_folder(version.folder, hidden / str(number))
             artifact = hidden / str(number) / version.path.relative_to(version.folder)
@@ -251,17 +253,13 @@ def _rename_in(config: Path, name: str, where: str) -> None:
             os.fsync(file.fileno())
 
 
-def _take_away(versions: Sequence[ArtifactVersion]) -> None:
-    """Take versions out of their model: first out of sight, each in one step, then off the disk."""
+def _take_away(folder: Path, versions: Sequence[ArtifactVersion]) -> None:
+    """Take versions out of their model's folder: first out of sight, each in one step, then off the disk."""
     try:
         for version in versions:
-            hidden = version.folder.with_name(f".{version.version}.{secrets.token_hex(8)}.moved")
-            os.rename(version.folder, hidden)
-            sync_folder(hidden.parent)
-            if hidden.is_symlink():
-                hidden.unlink()
-            else:
-                shutil.rmtree(hidden, ignore_errors=True)
+            os.rename(version.folder, folder / f".{version.version}.{secrets.token_hex(8)}.moved")
+            sync_folder(folder)
+        remove_moved(folder)
     except OSError as failure:
         raise BundleError(
             "the fork is there, but a version could not be taken away from the old model",
