@@ -244,7 +244,7 @@ EXACTLY = [
         "from a dict to arguments",
         signature(age(path='inputs["age"]'), replace(ITEM, path='inputs["item"]'), form="keras"),
         signature(age(path="inputs[0]"), replace(ITEM, path="inputs[1]"), form="keras"),
-        "SAME_PATH SAME_PATH",
+        "NO_MOVE NO_MOVE",
     ),
     (
         "traces in another order, numbered anew",

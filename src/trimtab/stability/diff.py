@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.signature.canonical import features_are_columns
 from trimtab.signature.types import Literal
@@ -18,6 +18,7 @@ from trimtab.stability.pairing import (
     paired_outputs,
     paired_overloads,
 )
+from trimtab.stability.places import place_changes
 from trimtab.stability.plain import text
 from trimtab.stability.rules import RULES
 from trimtab.stability.shapes import Symbols
@@ -54,6 +55,7 @@ def diff(old: Signature, new: Signature, category: Category = Category.FREEZE) -
 
 def _all_changes(old: Signature, new: Signature) -> Iterator[Seen]:
     pairs = paired_entry_points(old, new)
+    whole = _Whole(new.allowlist, one_format=old.provenance.format == new.provenance.format)
     for pair in pairs:
         if pair.new is None and pair.old is not None:
             subject, gone = f"entry point {pair.old.name}", names(pair.old.input_names)
@@ -63,18 +65,24 @@ def _all_changes(old: Signature, new: Signature) -> Iterator[Seen]:
             yield Seen("ENTRYPOINT_NO_ADD", subject, "the entry point is new", "", added)
         elif pair.old is not None and pair.new is not None:
             if pair.old.name != pair.new.name:
-                rule = "ENTRYPOINT_NO_RENAME" if _one_format(old, new) else "ENTRYPOINT_SAME_NAME"
+                rule = "ENTRYPOINT_NO_RENAME" if whole.one_format else "ENTRYPOINT_SAME_NAME"
                 subject, problem = f"entry point {pair.old.name}", "the default entry point is called otherwise"
                 yield Seen(rule, subject, problem, pair.old.name, pair.new.name)
-            yield from _overload_changes(pair.old.name, pair.old.overloads, pair.new.overloads, new.allowlist)
+            yield from _overload_changes(pair.old.name, pair.old.overloads, pair.new.overloads, whole)
     if old.default_entry_point != new.default_entry_point and not _renamed_default(old, new, pairs):
         sides = old.default_entry_point, new.default_entry_point
         yield Seen("ENTRYPOINT_SAME_DEFAULT", "signature", "another entry point is the default", *sides)
 
 
-def _one_format(old: Signature, new: Signature) -> bool:
-    """Whether both are of one format, which is asked of every name that a format gives by itself."""
-    return old.provenance.format == new.provenance.format
+class _Whole(NamedTuple):
+    """What the comparison of parts must know of the two signatures.
+
+    allowlist: of the new one. one_format: whether both are of one, which is asked of every name and place that a format
+    gives by itself.
+    """
+
+    allowlist: frozenset[str]
+    one_format: bool
 
 
 def _renamed_default(old: Signature, new: Signature, pairs: list[Pair[EntryPoint]]) -> bool:
@@ -88,7 +96,7 @@ def _renamed_default(old: Signature, new: Signature, pairs: list[Pair[EntryPoint
 
 
 def _overload_changes(
-    entry_point: str, old: tuple[Overload, ...], new: tuple[Overload, ...], allowlist: frozenset[str]
+    entry_point: str, old: tuple[Overload, ...], new: tuple[Overload, ...], whole: _Whole
 ) -> Iterator[Seen]:
     order, added_at = [], []
     places = {id(each): number for number, each in enumerate(new)}
@@ -100,7 +108,7 @@ def _overload_changes(
             yield Seen("OVERLOAD_NO_ADD", place, "the overload is new", "", _call(pair.new))
         elif pair.old is not None and pair.new is not None:
             order.append(places[id(pair.new)])
-            yield from _signature_changes(place, pair.old, pair.new, allowlist)
+            yield from _signature_changes(place, pair.old, pair.new, whole)
     if order != sorted(order) or (order and min(added_at, default=len(new)) < max(order)):
         before, after = (", then ".join(map(_call, side)) for side in (old, new))
         problem = "overloads are tried in another order"
@@ -126,7 +134,7 @@ def _call(overload: Overload) -> str:
     return f"({names(f'{value.name}: {text(value.type)}' for value in overload.inputs)})"
 
 
-def _signature_changes(place: str, old: Overload, new: Overload, allowlist: frozenset[str]) -> Iterator[Seen]:
+def _signature_changes(place: str, old: Overload, new: Overload, whole: _Whole) -> Iterator[Seen]:
     inputs = [(pair, _features_of(pair)) for pair in paired_inputs(old.inputs, new.inputs)]
     outputs = paired_outputs(old.outputs, new.outputs)
     values: list[Pair[Input] | Pair[Feature]] = []
@@ -134,15 +142,20 @@ def _signature_changes(place: str, old: Overload, new: Overload, allowlist: froz
         values += [pair, *features]
     symbols = Symbols(old.dimensions, new.dimensions, map(_types, values), map(_types, outputs))
     for pair, features in inputs:
-        if pair.old is not None and pair.new is None and _still_sent(pair.old, allowlist):
+        if pair.old is not None and pair.new is None and _still_sent(pair.old, whole.allowlist):
             problem = "the input is gone, but its name is not"
             yield Seen("INPUT_NO_DELETE_UNLESS_TRIMMED", f"{place}: input {pair.old.name}", problem, describe(pair.old))
             continue
         yield from value_changes("INPUT", pair, f"{place}: ", symbols)
         if pair.old is not None and pair.new is not None:
-            yield from _input_alone(pair.old, pair.new, features, f"{place}: input {pair.old.name}", symbols)
+            subject = f"{place}: input {pair.old.name}"
+            yield from place_changes("INPUT", pair.old, pair.new, subject, one_format=whole.one_format)
+            yield from _features_changes(pair.old, pair.new, features, subject, symbols)
     for output in outputs:
         yield from output_changes(output, place, symbols)
+        if output.old is not None and output.new is not None:
+            subject = f"{place}: output {output.old.name}"
+            yield from place_changes("OUTPUT", output.old, output.new, subject, one_format=whole.one_format)
 
 
 def _still_sent(gone: Input, allowlist: frozenset[str]) -> bool:
@@ -160,13 +173,9 @@ def _types(pair: Pair[Input] | Pair[Feature] | Pair[Output]) -> Sides:
     return pair.old.type if pair.old is not None else None, pair.new.type if pair.new is not None else None
 
 
-def _input_alone(
+def _features_changes(
     old: Input, new: Input, features: list[Pair[Feature]], subject: str, symbols: Symbols
 ) -> Iterator[Seen]:
-    """What only inputs have: a place in the call, and features inside."""
-    stated = any(it.path not in (None, it.name) for it in (old, new))
-    if old.call_path != new.call_path and stated:
-        yield Seen("INPUT_SAME_PATH", subject, "it has another place in the call", old.call_path, new.call_path)
     columns = features_are_columns(old) and features_are_columns(new)
     if columns and bool(old.features) != bool(new.features):
         rule, problem = (

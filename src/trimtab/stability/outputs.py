@@ -32,10 +32,6 @@ def output_changes(pair: Pair[Output], place: str, symbols: Symbols) -> Iterator
     if old.id != new.id:
         rule = "OUTPUT_ID_NO_ADD" if old.id is None else "OUTPUT_ID_STABLE"
         yield Seen(rule, subject, "the stable id changed", old.id or "none", new.id or "none")
-    stated = any(it.path not in (None, it.name) for it in (old, new))
-    if old.return_path != new.return_path and stated:
-        problem = "it has another place in what is returned"
-        yield Seen("OUTPUT_SAME_PATH", subject, problem, old.return_path or "the whole", new.return_path or "the whole")
     types = text(old.type), text(new.type)
     if may_be_none(new.type) and not may_be_none(old.type):
         yield Seen("OUTPUT_NOT_MADE_NULLABLE", subject, "it may be null now", *types)

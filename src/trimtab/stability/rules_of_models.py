@@ -128,9 +128,20 @@ OUTPUTS = (
     StabilityRule(
         "OUTPUT_SAME_PATH",
         FREEZE,
-        "An output keeps its place in what the model returns.",
-        "Nobody who reads it by name. Code that calls the model itself finds it elsewhere.",
+        "An output keeps its place in what is returned, also where the format of the artifact changes, and its "
+        "position.",
+        "Nobody by this alone: each format returns in its own way, and where positions matter OUTPUT_SAME_ORDER says "
+        "so.",
         _NOTHING,
+    ),
+    StabilityRule(
+        "OUTPUT_NO_MOVE",
+        SCHEMA,
+        "Outputs are returned in the same structure: as one value, in a list, under keys.",
+        "Code that calls the model itself looks for the output where it was, and finds nothing or another one.",
+        _ERROR,
+        "Return the old structure.",
+        "Servers give outputs by name, so only code around the framework itself breaks.",
     ),
     StabilityRule(
         "OUTPUT_SAME_KIND",

@@ -307,9 +307,19 @@ _OF_INPUTS_ALONE = (
     StabilityRule(
         "INPUT_SAME_PATH",
         FREEZE,
-        "An input keeps its place in the call.",
-        "Nobody who sends it by name. Code that calls the model itself passes it elsewhere.",
+        "An input keeps its place in the call, also where the format of the artifact changes, and its position.",
+        "Nobody by this alone: each format has its own call, and where positions matter INPUT_SAME_ORDER says so.",
         _NOTHING,
+    ),
+    StabilityRule(
+        "INPUT_NO_MOVE",
+        SCHEMA,
+        "Inputs are passed in the same structure: as arguments, in a list, under keys.",
+        "Code that calls the model itself with the old structure: torch refuses it, and Keras, which takes a list for "
+        "the values of a mapping in the order of its keys, may take one input for another.",
+        _SILENT,
+        "Take the old structure, and rearrange it in the model.",
+        "Roots and leaves pass inputs by name, so a trimmed request is read as before.",
     ),
     StabilityRule(
         "INPUT_SAME_ORDER",
