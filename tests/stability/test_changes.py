@@ -179,6 +179,10 @@ def codes(*seen: int) -> Input:
     return age(type=Tensor(None, ("n",)), constraints=Constraints(categories=seen), learned=SEEN)
 
 
+def traced_with(*shape: int) -> Input:
+    return age(type=Tensor(DType.FLOAT32, shape), learned={"type": Learned.EXAMPLE})
+
+
 def traced(name: str, training: bool) -> Overload:
     """A trace of TensorFlow's, for one value of a flag."""
     return Overload(name=name, inputs=(AGE, Input(name="training", type=Literal(training))))
@@ -227,6 +231,19 @@ EXACTLY = [
         called(Overload(inputs=(ITEM,)), Overload(inputs=(AGE,))),
         "OVERLOAD_NO_ADD OVERLOAD_SAME_ORDER",
     ),
+    (
+        "traced with another batch, and of another width",
+        signature(traced_with(4, 3)),
+        signature(traced_with(9, 5)),
+        "BATCH_SEEN DIM_NOT_NARROWED",
+    ),
+    ("traced with another rank", signature(traced_with(4, 3)), signature(traced_with(4, 3, 1)), "SAME_RANK"),
+    (
+        "traced, where the batch was stated",
+        signature(age(type=Tensor(DType.FLOAT32, ("n", 3)))),
+        signature(traced_with(4, 3)),
+        "DIM_NOT_NARROWED",
+    ),
     ("other codes seen in training", signature(codes(0, 1, 5)), signature(codes(0, 1, 7, 8)), "RANGE_SEEN"),
     (
         "a number that is now a category",
@@ -239,12 +256,6 @@ EXACTLY = [
         signature(age(constraints=Constraints(categories=("a", "b")), learned=SEEN | {"type": Learned.EXAMPLE})),
         signature(age(constraints=Constraints(categories=("a",)), learned=SEEN | {"type": Learned.EXAMPLE})),
         "CATEGORY_NO_DELETE",
-    ),
-    (
-        "from a dict to arguments",
-        signature(age(path='inputs["age"]'), replace(ITEM, path='inputs["item"]'), form="keras"),
-        signature(age(path="inputs[0]"), replace(ITEM, path="inputs[1]"), form="keras"),
-        "NO_MOVE NO_MOVE",
     ),
     (
         "traces in another order, numbered anew",
@@ -279,6 +290,15 @@ EXACTLY = [
 def test_a_change_is_these_findings_and_no_others(old: Signature, new: Signature, rules: str) -> None:
     named = [each if each.startswith(("INPUT_", "OUTPUT_", "OVERLOAD_")) else f"INPUT_{each}" for each in rules.split()]
     assert [change.rule for change in diff(old, new)] == named
+
+
+def test_keys_of_a_dict_that_become_arguments_do_not_change_their_order() -> None:
+    was = signature(age(path='inputs["age"]'), replace(ITEM, path='inputs["item"]'), form="keras")
+    now = signature(age(path="inputs[0]"), replace(ITEM, path="inputs[1]"), form="keras")
+    for old, new in ((was, now), (now, was)):
+        rules = {change.rule for change in diff(old, new)}
+        assert rules
+        assert "INPUT_SAME_ORDER" not in rules
 
 
 def test_an_overload_is_called_the_same_however_its_traces_are_numbered() -> None:

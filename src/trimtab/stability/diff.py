@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.signature.canonical import features_are_columns
+from trimtab.signature.model import Learned
 from trimtab.signature.types import Literal
 from trimtab.stability.category import Category
 from trimtab.stability.change import Seen, change_of
@@ -12,6 +13,7 @@ from trimtab.stability.columns import column_changes
 from trimtab.stability.order import input_order_changes, names, output_order_changes
 from trimtab.stability.outputs import output_changes
 from trimtab.stability.pairing import (
+    Pair,
     paired_entry_points,
     paired_features,
     paired_inputs,
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from trimtab.signature.model import EntryPoint, Feature, Input, Output, Overload, Signature
     from trimtab.stability.change import Change
-    from trimtab.stability.pairing import Pair
     from trimtab.stability.shapes import Sides
 
 
@@ -146,7 +147,7 @@ def _signature_changes(place: str, old: Overload, new: Overload, whole: _Whole) 
             problem = "the input is gone, but its name is not"
             yield Seen("INPUT_NO_DELETE_UNLESS_TRIMMED", f"{place}: input {pair.old.name}", problem, describe(pair.old))
             continue
-        yield from value_changes("INPUT", pair, f"{place}: ", symbols)
+        yield from value_changes("INPUT", pair, f"{place}: ", symbols, exemplary=_from_examples(pair, "type"))
         if pair.old is not None and pair.new is not None:
             subject = f"{place}: input {pair.old.name}"
             yield from place_changes("INPUT", pair.old, pair.new, subject, one_format=whole.one_format)
@@ -161,6 +162,11 @@ def _signature_changes(place: str, old: Overload, new: Overload, whole: _Whole) 
 def _still_sent(gone: Input, allowlist: frozenset[str]) -> bool:
     """Whether requests still carry an input that is gone, after they were trimmed by the new version's allowlist."""
     return not isinstance(gone.type, Literal) and not allowlist.isdisjoint((gone.name, *gone.aliases))
+
+
+def _from_examples(pair: Pair[Input], fact: str) -> bool:
+    """Whether a fact of both inputs is known from example inputs alone."""
+    return all(it is not None and it.learned.get(fact) is Learned.EXAMPLE for it in (pair.old, pair.new))
 
 
 def _features_of(pair: Pair[Input]) -> list[Pair[Feature]]:
@@ -185,8 +191,9 @@ def _features_changes(
         )
         yield Seen(rule, subject, problem, *(names(it.name for it in side.features) for side in (old, new)))
         return
+    exemplary = _from_examples(Pair(old, new), "features")
     for pair in features:
-        yield from value_changes("FEATURE", pair, f"{subject}, ", symbols)
+        yield from value_changes("FEATURE", pair, f"{subject}, ", symbols, exemplary=exemplary)
     if columns:
         yield from column_changes(old, new, features, subject)
 

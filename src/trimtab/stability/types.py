@@ -60,6 +60,14 @@ def may_be_none(type_: Type) -> bool:
     return isinstance(type_, Optional)
 
 
+def of_one_batch(old: Type, new: Type) -> Type:
+    """The new type with the leading size of the old one, where these two sizes are fixed and of one rank."""
+    if not isinstance(old, Tensor) or not isinstance(new, Tensor) or not old.shape or not new.shape:
+        return new
+    fixed = isinstance(old.shape[0], int) and isinstance(new.shape[0], int)
+    return Tensor(new.dtype, (old.shape[0], *new.shape[1:])) if fixed and len(old.shape) == len(new.shape) else new
+
+
 def _present(type_: Type) -> Type:
     while isinstance(type_, Optional):
         type_ = type_.element

@@ -8,7 +8,7 @@ from trimtab.signature.model import Constraints, Feature, Input, Learned, Presen
 from trimtab.signature.types import Literal
 from trimtab.stability.change import Seen
 from trimtab.stability.plain import plain, text
-from trimtab.stability.types import may_be_none, type_changes
+from trimtab.stability.types import may_be_none, of_one_batch, type_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 Value: TypeAlias = Input | Feature
 
 
-def value_changes(kind: str, pair: Pair[Input] | Pair[Feature], place: str, symbols: Symbols) -> Iterator[Seen]:
-    """The changes of one pair. kind: `INPUT` or `FEATURE`. place: what the subject lies in."""
+def value_changes(
+    kind: str, pair: Pair[Input] | Pair[Feature], place: str, symbols: Symbols, *, exemplary: bool = False
+) -> Iterator[Seen]:
+    """The changes of one pair. kind: `INPUT` or `FEATURE`. place: what the subject lies in.
+
+    exemplary: whether both types are those of example inputs, whose leading size is the batch that happened to be used.
+    """
     old, new = pair.old, pair.new
     noun = kind.lower()
     if old is None:
@@ -40,9 +45,13 @@ def value_changes(kind: str, pair: Pair[Input] | Pair[Feature], place: str, symb
         *_categories(old, new),
     ):
         yield Seen(f"{kind}_{rule}", subject, problem, before, after)
-    for change in type_changes(old.type, new.type, symbols):
+    type_ = of_one_batch(old.type, new.type) if exemplary else new.type
+    if type_ != new.type:
+        sides = text(old.type), text(new.type)
+        yield Seen(f"{kind}_BATCH_SEEN", subject, "the batch of the example changed", *sides)
+    for change in type_changes(old.type, type_, symbols):
         rule = "SAME_KIND" if (kind, change.rule) == ("FEATURE", "SAME_CONSTANT") else change.rule
-        sides = (text(side.type) for side in (old, new))
+        sides = text(old.type), text(new.type)
         yield Seen(f"{kind}_{rule}", subject, change.problem, *sides)
 
 
@@ -98,7 +107,9 @@ def _presence(old: Value, new: Value) -> Iterator[Aspect]:
 
 
 def _default(value: Value) -> str:
-    return "none" if value.default is None else text(value.default)
+    if value.default is None:
+        return "known to the artifact alone" if value.presence is Presence.DEFAULT else "none"
+    return text(value.default)
 
 
 def _null(old: Value, new: Value) -> Iterator[Aspect]:
