@@ -38,7 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallS3]:
 
 
 def quick() -> ObjectStorage:
-    return object_storage("s3://bucket/store", timeout=0.5)
+    return object_storage("s3://bucket/store", timeout=3)
 
 
 def test_http_goes_to_other_machines_only_where_it_is_allowed(server: SmallS3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_http_goes_to_other_machines_only_where_it_is_allowed(server: SmallS3, m
 )
 def test_a_put_whose_answer_is_lost_finds_its_own_object(server: SmallS3, troubles: list[str]) -> None:
     server.trouble.puts += troubles
-    server.hang_s = 2
+    server.hang_s = 6
     assert quick().create("a", b"mine")
     assert server.objects["store/a"][0] == b"mine"
     assert not quick().create("a", b"mine")
@@ -76,8 +76,8 @@ def test_a_put_that_finds_another_object_has_lost(server: SmallS3, troubles: lis
 def test_a_server_that_never_answers_ends_in_an_error(server: SmallS3, trouble: str) -> None:
     server.trouble.puts += [trouble] * 50
     server.trouble.gets += [trouble] * 50
-    server.hang_s = 60
-    storage = object_storage("s3://bucket/store", timeout=0.2)
+    server.hang_s = 600
+    storage = object_storage("s3://bucket/store", timeout=0.4 if trouble == "hang" else 10)
     begun = time.monotonic()
     for call in (lambda: storage.create("a", b"mine"), lambda: storage.read("a", 10), lambda: storage.changed_at("a")):
         with pytest.raises(StoreError) as raised:
@@ -86,7 +86,7 @@ def test_a_server_that_never_answers_ends_in_an_error(server: SmallS3, trouble: 
         assert "127.0.0.1" not in str(raised.value)
         assert str(raised.value).startswith("s3://bucket/store: a: ")
     assert sum(method == "PUT" for method, _ in server.asked) == TRIES
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 300
 
 
 @pytest.mark.parametrize("status", ["403", "401", "400"])
@@ -113,7 +113,7 @@ def test_azure_says_in_its_own_way_that_an_object_is_there(server: SmallS3, monk
     for name, value in azure(server.url).items():
         monkeypatch.setenv(name, value)
     server.taken = 409
-    storage = object_storage("az://bucket/store", timeout=2)
+    storage = object_storage("az://bucket/store", timeout=20)
     assert storage.create("a", b"mine")
     assert not storage.create("a", b"theirs")
     assert sum(method == "PUT" for method, _ in server.asked) == 2
