@@ -42,20 +42,20 @@ class OipClient:
     def call(self, method: str, **fields: Any) -> Any:
         """Any method but ModelInfer."""
         request = getattr(oip, f"{method}Request")(**fields)
-        answer = self.channel.unary_unary(oip.METHODS[method])(request.SerializeToString(), timeout=30)
+        answer = self.channel.unary_unary(oip.METHODS[method])(request.SerializeToString(), timeout=120)
         return getattr(oip, f"{method}Response").FromString(answer)
 
     def infer(self, model: str, arrays: Mapping[str, np.ndarray], version: str = "", **more: Any) -> Answer:
         """Score arrays, sent as raw contents."""
         return self.send(infer_request(model, arrays, version, **more).SerializeToString())
 
-    def send(self, payload: bytes, timeout_s: float = 30, metadata: Sequence[tuple[str, str]] = ()) -> Answer:
+    def send(self, payload: bytes, timeout_s: float = 120, metadata: Sequence[tuple[str, str]] = ()) -> Answer:
         """Score a serialized request."""
         body, call = self._infer.with_call(payload, timeout=timeout_s, metadata=metadata)
         message = oip.ModelInferResponse.FromString(body)
         return Answer(read_outputs(message), message, dict(call.initial_metadata()))
 
-    def start(self, payload: bytes, timeout_s: float = 60) -> Any:
+    def start(self, payload: bytes, timeout_s: float = 200) -> Any:
         """Send a request and return its future."""
         return self._infer.future(payload, timeout=timeout_s)
 
