@@ -8,6 +8,7 @@ import pty
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,40 @@ def test_errors_exit_1(models: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["bundle", "show", str(tmp_path / "ads.json")]) == 1
     assert main(["bundle", "build", str(tmp_path / "none"), "-o", str(tmp_path / "ads.json")]) == 1
     assert main(["bundle", "build", str(models)]) == 2
+
+
+@pytest.mark.parametrize("option", ["--output", "--index"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a pipe", "a folder"])
+def test_what_is_no_file_is_not_written_and_not_waited_for(
+    models: Path, tmp_path: Path, make: Callable[[Path], None], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "odd")
+    files = {"--output": str(tmp_path / "ads.json"), "--index": str(tmp_path / "index"), option: str(tmp_path / "odd")}
+    options = [word for each in files.items() for word in each]
+    assert main(["bundle", "build", str(models), *options]) in (1, 2)
+    assert "file" in capsys.readouterr().err
+    assert {each.name for each in tmp_path.iterdir()} == {"models", "odd"}
+
+
+@pytest.mark.parametrize("name", ["é", ".ads", "a b", "\udcff", "a" * 129])
+def test_a_name_that_no_bundle_can_have_is_refused_before_anything_is_read(
+    models: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (models / "ctr" / "7" / "signature.json").write_bytes(b"{")
+    assert main(["bundle", "build", str(models), "-o", str(tmp_path / "ads.json"), "--name", name]) == 1
+    told = capsys.readouterr().err
+    assert "a bundle's name" in told
+    assert "--name NAME" in told
+
+
+def test_a_file_whose_name_is_too_long_is_an_error_of_ours(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a" * 300, "a/" * 3000 + "b", "b" * 250 + ".json"):
+        assert main(["bundle", "build", str(models), "--name", "ads", "-o", str(tmp_path / name)]) == int(
+            len(name) > 255
+        )
+    assert "File name too long" in capsys.readouterr().err
 
 
 def test_lookup_over_several_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

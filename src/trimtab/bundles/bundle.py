@@ -31,7 +31,8 @@ bytes for a name in a list, where 100,000 names are in use."""
 
 _Digest = Annotated[str, Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
 _VersionText = Annotated[str, Meta(pattern=r"\A[1-9][0-9]{0,18}\Z")]
-_BundleName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+_NAME = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
+_BundleName = Annotated[str, Meta(pattern=_NAME)]
 _ModelName = Annotated[str, Meta(min_length=1, max_length=1024)]
 _FeatureName = Annotated[str, Meta(max_length=4096)]
 _Serial = Annotated[int, Meta(ge=1, le=2**53 - 1)]
@@ -81,6 +82,7 @@ class Bundle(_Value, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         """Refuse indices that point nowhere, orders that are not canonical, and attestations that cannot hold."""
+        check_bundle_name(self.name)
         _check_tables(self)
         for name, model in self.models.items():
             _check_model(name, model, len(self.allowlists))
@@ -122,6 +124,17 @@ class BundleDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     names: tuple[_FeatureName, ...]
     allowlists: tuple[Indices, ...]
     models: dict[_ModelName, BundledModel]
+
+
+def check_bundle_name(name: str) -> None:
+    """Raise BundleError for a name that no bundle can have."""
+    if not re.fullmatch(_NAME, name):
+        raise BundleError(
+            where="name",
+            expected="a bundle's name: at most 128 letters, digits, dots and dashes, a letter or a digit first",
+            got=ascii(name)[:160],
+            hint="Give it another one: --name NAME",
+        )
 
 
 def encode_bundle(bundle: Bundle) -> bytes:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from trimtab.cli.bundle_printing import built_as_dict, bundle_as_dict, bundle_table, print_built
+from trimtab.cli.change_forms import as_json as as_json_text
 from trimtab.cli.lazy import OrderedGroup
 from trimtab.cli.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trimtab.bundles.consolidated import Lookup
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -89,10 +93,10 @@ def build(
 
     if no_index and index is not None:
         raise click.UsageError("--index and --no-index exclude each other.")
-    _check_folder(output)
+    _check_output(output)
     if index is not None:
         check_index_path(index)
-    before = read_bundle(previous or output) if previous is not None or output.exists() else None
+    before = read_bundle(previous or output) if previous is not None or os.path.isfile(output) else None
     with progress("reading artifacts") as told, SignatureIndex.beside(previous or output) as past:
         built = derive_bundle(
             ModelRepository(repository),
@@ -203,15 +207,20 @@ def _print_lookup(found: Lookup) -> None:
         click.echo(f"  {printable(name)}")
 
 
-def _print_json(value: object) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+def _print_json(facts: Mapping[str, object]) -> None:
+    click.echo(as_json_text(facts))
 
 
-def _check_folder(output: Path) -> None:
+def _check_output(output: Path) -> None:
     """Say so before reading 10,000 artifacts."""
     from trimtab.errors import BundleError
 
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):
         raise BundleError("cannot be written", where=str(output), expected="a folder that is there", got="none")
+    if os.path.exists(output) and not os.path.isfile(output):
+        raise BundleError(
+            "cannot be written",
+            where=str(output),
+            expected="a bundle, or nothing there",
+            got="something that is no file",
+        )

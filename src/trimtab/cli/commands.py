@@ -6,6 +6,7 @@ import json
 
 import click
 
+from trimtab.cli.exit_codes import EXIT_INTERRUPTED
 from trimtab.cli.lazy import LazyCommand, LazyGroup
 from trimtab.cli.other_words import for_option
 
@@ -63,7 +64,7 @@ def run(arguments: list[str]) -> int:
         return stop.exit_code
     except click.Abort:
         click.echo("interrupted", err=True)
-        return 130
+        return EXIT_INTERRUPTED
     except click.ClickException as problem:
         _show(problem, as_json="--json" in arguments)
         return problem.exit_code

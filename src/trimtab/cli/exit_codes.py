@@ -7,3 +7,6 @@ EXIT_ERROR = 1
 
 EXIT_REFUSED = 100
 """Everything was done, and the answer is no: a finding, a changed signature, a call that no trace takes."""
+
+EXIT_INTERRUPTED = 130
+"""Somebody pressed Ctrl-C; what a shell makes of the signal, too."""

@@ -6,10 +6,11 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 100 a refusal on purpose (a finding,
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
-from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_REFUSED
+from trimtab.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REFUSED
 from trimtab.cli.plain import run_plain
 from trimtab.errors import MoveRefusedError, SignatureChangedError, TrimtabError
 
@@ -21,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; errors of ours are printed, with `--json` as an object."""
     arguments = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         exit_code = run_plain(arguments)
         if exit_code is None:
@@ -30,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     except TrimtabError as problem:
         _print(problem, as_json="--json" in arguments)
         return EXIT_REFUSED if isinstance(problem, SignatureChangedError | MoveRefusedError) else EXIT_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_ERROR
@@ -53,6 +59,7 @@ def _print(problem: TrimtabError, *, as_json: bool) -> None:
     import click
 
     if as_json:
-        click.echo(json.dumps({"error": problem.as_dict()}, ensure_ascii=False))
+        text = json.dumps({"error": problem.as_dict()}, ensure_ascii=False)
+        click.echo(text.encode("utf-8", "backslashreplace").decode())
     else:
         click.echo(f"error: {problem}", err=True)

@@ -13,6 +13,7 @@ from trimtab.bundles.building.indexing import BuildIndex, IndexUnusableError, di
 from trimtab.bundles.building.judging import Judge, Judgement, changed_in_place
 from trimtab.bundles.building.reading import read_repository
 from trimtab.bundles.building.refusals import RefusedChangesError, raise_refusals
+from trimtab.bundles.bundle import check_bundle_name
 from trimtab.errors import BundleError
 from trimtab.signature.render import printable
 from trimtab.stability.configuration import find_configuration
@@ -117,6 +118,7 @@ def derive_bundle(
     jobs: how many processes read. past: another index that may have the signatures of the previous bundle. today: when
     waivers are judged.
     """
+    check_bundle_name(name)
     if previous is not None and previous.name != name:
         raise BundleError(
             "the previous bundle is another one",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -165,6 +166,8 @@ _NAMES = msgspec.json.Decoder(list[str])
 def check_index_path(path: Path) -> None:
     """Raise BundleError where `path` is a file that is no index: one that is to be written anew is not a model."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise BundleError(where=str(path), expected="a file for the index", got="something that is no file")
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
     except FileNotFoundError:
