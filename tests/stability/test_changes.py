@@ -179,6 +179,13 @@ def codes(*seen: int) -> Input:
     return age(type=Tensor(None, ("n",)), constraints=Constraints(categories=seen), learned=SEEN)
 
 
+def returning(given: int | str, returned: int | str, **dimensions: Range) -> Signature:
+    """A model of one input and one output, of these sizes."""
+    output = Output(name="score", type=Tensor(DType.FLOAT32, (returned,)))
+    overload = Overload(inputs=(age(type=Tensor(DType.FLOAT32, (given,))),), outputs=(output,), dimensions=dimensions)
+    return called(overload)
+
+
 def traced_with(*shape: int) -> Input:
     return age(type=Tensor(DType.FLOAT32, shape), learned={"type": Learned.EXAMPLE})
 
@@ -230,6 +237,25 @@ EXACTLY = [
         called(Overload(inputs=(AGE,))),
         called(Overload(inputs=(ITEM,)), Overload(inputs=(AGE,))),
         "OVERLOAD_NO_ADD OVERLOAD_SAME_ORDER",
+    ),
+    ("a batch let go, of the output too", returning(4, 4), returning("n", "n"), "SAME_SHAPE OUTPUT_SAME_SHAPE"),
+    (
+        "a bound loosened, of the output too",
+        returning("n", "n", n=Range(maximum=4)),
+        returning("n", "n", n=Range(maximum=8)),
+        "SAME_SHAPE OUTPUT_SAME_SHAPE",
+    ),
+    (
+        "a size of the output that is the batch now",
+        returning("n", 4),
+        returning("n", "n"),
+        "OUTPUT_DIM_NOT_WIDENED",
+    ),
+    (
+        "a batch let go, of the output by itself",
+        returning(4, 4),
+        returning("n", "m"),
+        "SAME_SHAPE OUTPUT_DIM_NOT_WIDENED",
     ),
     (
         "traced with another batch, and of another width",

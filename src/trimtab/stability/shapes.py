@@ -42,11 +42,13 @@ class Verdict(Struct, frozen=True):
     """How the new shape relates to the old one.
 
     narrowed, widened: in words, what it no longer allows and what it allows beyond the old one; empty where nothing.
+    widened_for_old: what it allows beyond the old one even in answer to requests of the old inputs' sizes.
     differs: whether it is another shape at all.
     """
 
     narrowed: str = ""
     widened: str = ""
+    widened_for_old: str = ""
     differs: bool = False
 
 
@@ -76,11 +78,12 @@ class Symbols:
         if old is None or new is None:
             narrowed = "the rank was open and is now fixed" if old is None and new is not None else ""
             widened = "the rank was fixed and is now open" if new is None and old is not None else ""
-            return Verdict(narrowed, widened, differs=bool(narrowed or widened))
+            return Verdict(narrowed, widened, widened, differs=bool(narrowed or widened))
         sizes = list(zip(old, new, strict=True))
         narrowed = next(filter(None, (self._narrowed(*each, self._tied_inputs) for each in sizes)), "")
         widened = next(filter(None, (self._widened(*each) for each in sizes)), "")
-        return Verdict(narrowed, widened, differs=not all(self._same(*each) for each in sizes))
+        for_old = next((said for each in sizes if (said := self._widened(*each)) and not self._follows(*each)), "")
+        return Verdict(narrowed, widened, for_old, differs=not all(self._same(*each) for each in sizes))
 
     def _narrowed(self, old: Dim, new: Dim, ties: _Ties) -> str:
         """What the new size no longer allows."""
@@ -116,6 +119,10 @@ class Symbols:
             if not is_symbol(old) or len(news) > 1 or (new is None and news[None] > 1):
                 return f"the size {old}, which followed from other sizes, became {_said(new)}"
         return ""
+
+    def _follows(self, old: Dim, new: Dim) -> bool:
+        """Whether the new size is one of inputs, wherever the old one was: as large as the requests make it."""
+        return isinstance(new, str) and old is not None and self._tied_inputs.olds(new).keys() == {old}
 
     def _same(self, old: Dim, new: Dim) -> bool:
         if not isinstance(old, str) or not isinstance(new, str):

@@ -28,8 +28,8 @@ def type_changes(old: Type, new: Type, symbols: Symbols, *, returned: bool = Fal
     """The changes of a type, the gravest first.
 
     returned: of an output, whose readers mind sizes that it could not have before; those who send an input mind sizes
-    that it can no longer have. Whether the whole may be None is no change of the type (see `may_be_none`); whether a
-    part inside of it may be is.
+    that it can no longer have. An output's size that follows from the request's is no news to who sent it. Whether the
+    whole may be None is no change of the type (see `may_be_none`); whether a part inside of it may be is.
     """
     old, new = _present(old), _present(new)
     if type(old) is not type(new):
@@ -101,7 +101,7 @@ def _of_arrays(
     verdict = symbols.compare(before, after)
     if verdict.narrowed and not returned:
         yield TypeChange("DIM_NOT_NARROWED", verdict.narrowed)
-    elif verdict.widened and returned:
-        yield TypeChange("DIM_NOT_WIDENED", verdict.widened)
+    elif verdict.widened_for_old and returned:
+        yield TypeChange("DIM_NOT_WIDENED", verdict.widened_for_old)
     elif verdict.differs:
         yield TypeChange("SAME_SHAPE", verdict.narrowed or verdict.widened or "the shape is another one")
