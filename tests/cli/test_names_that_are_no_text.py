@@ -1,4 +1,4 @@
-"""Names of files, and words on the line, may be bytes that are no text: they are told in escapes, without a traceback."""
+"""Names of files, and words on the line, may be bytes that are no text: told in escapes, and without a traceback."""
 
 from __future__ import annotations
 
