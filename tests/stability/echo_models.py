@@ -51,6 +51,8 @@ class Model:
     prefix: str = "echo_"
     muted: tuple[str, ...] = field(default=())
     """Meanings that are not returned."""
+    shape: str = ""
+    """Of what is returned: a `column` has a last dimension of 1 more, `twice` a last size twice as large."""
     structure: str = "mapping"
     """How a Keras model takes its inputs: as a mapping, a list, or the one array."""
 
@@ -134,12 +136,23 @@ def onnx(model: Model, folder: Path) -> Exported:
             nodes.append(helper.make_node("Gather", [f"table {it.name}", it.name], [f"looked up {it.name}"]))
             source = f"looked up {it.name}"
         element = helper.np_dtype_to_tensor_dtype(np.dtype(model.cast or it.dtype))
-        nodes.append(helper.make_node("Cast", [source], [name], to=element))
-        outputs.append(helper.make_tensor_value_info(name, element, it.shape))
+        nodes.append(helper.make_node("Cast", [source], [f"cast {name}"], to=element))
+        if model.shape == "column":
+            constants.append(numpy_helper.from_array(np.array([-1]), f"axes {name}"))
+            nodes.append(helper.make_node("Unsqueeze", [f"cast {name}", f"axes {name}"], [name]))
+        else:
+            nodes.append(helper.make_node("Concat", [f"cast {name}"] * (1 + bool(model.shape)), [name], axis=-1))
+        outputs.append(helper.make_tensor_value_info(name, element, _returned_shape(it.shape, model.shape)))
     graph = helper.make_graph(nodes, "echo", inputs, outputs, constants)
     path = folder / "model.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(path))
     return _through_the_leaf(path, model)
+
+
+def _returned_shape(shape: tuple[Any, ...], how: str) -> tuple[Any, ...]:
+    if how == "column":
+        return (*shape, 1)
+    return (*shape[:-1], shape[-1] * 2) if how else shape
 
 
 def torchscript(model: Model, folder: Path) -> Exported:
@@ -193,5 +206,10 @@ def _source(model: Model, *, script: bool) -> str:
             value = f"{it.name}_"
         elif it.top is not None:
             value = f"torch.arange({it.top + 1})[{it.name}]"
+        if model.cast:
+            value = f"{value}.to(torch.{model.cast})"
+        value = {"column": f"{value}.unsqueeze(-1)", "twice": f"torch.cat([{value}, {value}], -1)"}.get(
+            model.shape, value
+        )
         returned.append(f"{model.prefix + it.meaning!r}: {value}.clone()")
     return f"def {model.entry_point}({', '.join(arguments)}):\n{''.join(body)}    return {{{', '.join(returned)}}}\n"

@@ -94,7 +94,10 @@ def _echo(model: Model) -> Any:
             value = given[it.name]
             if it.top is not None:
                 value = tf.gather(tf.range(it.top + 1, dtype=it.dtype), value)
-            returned[model.prefix + it.meaning] = tf.cast(value, model.cast) if model.cast else tf.identity(value)
+            value = tf.cast(value, model.cast) if model.cast else tf.identity(value)
+            if model.shape:
+                value = tf.expand_dims(value, -1) if model.shape == "column" else tf.concat([value, value], -1)
+            returned[model.prefix + it.meaning] = value
         return returned
 
     return echo

@@ -131,10 +131,10 @@ def _values(value: Input, shape: list[int], random: Any) -> np.ndarray:
         return random.integers(int(limits.range.minimum or 0), int(limits.range.maximum) + 1, size=shape).astype(name)
     if dtype in (DType.STRING, DType.BYTES):
         return _of(dtype, random.choice(np.array(["a", "b", "über"], dtype=object), size=shape))
-    values = random.normal(size=shape) * 100
+    values = np.asarray(random.normal(size=shape) * 100)
     if value.nullable and dtype in (DType.FLOAT32, DType.FLOAT64):
         values = np.where(random.random(size=shape) < 0.3, np.nan, values)
-    return values.astype(name)
+    return np.asarray(values, name)
 
 
 def _of(dtype: DType, words: np.ndarray) -> np.ndarray:
