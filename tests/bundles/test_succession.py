@@ -100,6 +100,14 @@ def test_what_is_held_against_what(
     assert of(successors(new, against)) == expected
 
 
+def test_a_version_that_is_not_there_is_said_to_be_so(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not that the name of its model is missing."""
+    monkeypatch.chdir(places)
+    for new in ("next/ctr/99", "nowhere.onnx"):
+        with pytest.raises(TrimtabError, match="nothing there"):
+            successors(new, "next")
+
+
 def test_a_version_outside_of_a_repository_needs_its_models_name(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(places)
     Path("crt.json").write_text(Path("next/ctr/8/signature.json").read_text())

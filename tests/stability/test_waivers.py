@@ -58,6 +58,16 @@ def test_what_is_proposed_and_taken_up_leaves_nothing_refused(found: list[Change
     assert [each.rule for each in late.problems] == [EXPIRED] * len(waivers)
 
 
+def test_waivers_of_models_that_were_not_looked_at_are_passed_over() -> None:
+    """A release of one model does not wait for what others let run out."""
+    late, unused = (
+        Waiver(rule="INPUT_NO_DELETE", reason="r", owner="o", expires=expires, model="ctr*")
+        for expires in (TODAY - datetime.timedelta(days=1), TODAY)
+    )
+    for models, said in ((None, [EXPIRED, UNMATCHED]), (["ctr_v2"], [EXPIRED, UNMATCHED]), (["ranker"], [])):
+        assert [each.rule for each in sift([], [late, unused], TODAY, models).problems] == said
+
+
 @settings(max_examples=30)
 @given(signatures(), signatures())
 def test_proposals_of_real_changes_are_one_for_each(old: Signature, new: Signature) -> None:

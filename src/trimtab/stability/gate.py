@@ -100,8 +100,8 @@ def judged(
 ) -> Verdict:
     """The verdict on the weighed changes of all models that were held.
 
-    models: the names of the models that were held where that is not all that the configuration is for: a waiver that
-    is for none of them is then not called unmatched.
+    models: the names of the models that were held where that is not all that the configuration is for: nothing is then
+    said of a waiver that is for none of them, be it unmatched or past its day.
     """
     sifted = sift(list(changes), configuration.waivers, today, models)
     problems = [configuration.weighed(problem) for problem in sifted.problems]

@@ -97,7 +97,7 @@ def sift(
             got=str(waiver.expires),
         )
         for waiver in waivers
-        if waiver.expires < today
+        if waiver.expires < today and _is_for_any(waiver, models)
     ]
     problems += [
         Finding(UNMATCHED, RULES[UNMATCHED].level, "trimtab.toml", f"the waiver {waiver} covers no change: remove it")

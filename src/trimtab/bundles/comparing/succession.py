@@ -83,6 +83,8 @@ def _of_one(new: Version, live: Sequence[Version] | None, against: str, model: s
         return Succession([Successor(name, new, one)], frozenset({name, one.model}), whole=False)
     taken = frozenset(each.model for each in live) | {name}
     of_model = [each for each in live if each.model == name and not _is_of(new, each)]
+    if not new.number and (there := what_is_at(new.name)) == "nothing there":
+        raise BundleError(where=new.name, expected="a model file, or a version's folder", got=there)
     if not of_model and not model and not new.number and name not in {each.model for each in live}:
         near = difflib.get_close_matches(name, taken - {name}, n=1)
         raise BundleError(
