@@ -79,7 +79,7 @@ DAMAGE: dict[str, tuple[Callable[[Store], object], str]] = {
         "another bundle lies there",
     ),
     "bundle cut": (lambda store: put(bundle_path(store), bundle_path(store).read_bytes()[:-20]), "JSON"),
-    "bundle gone": (lambda store: bundle_path(store).unlink(), "is in force, and is not in the store"),
+    "bundle gone": (lambda store: bundle_path(store).unlink(), "is in force as ads, and is not in the store"),
     "bundle of other content": (
         lambda store: put(bundle_path(store), bundle_path(store).read_bytes().replace(b"ctr", b"ctx")),
         "digest does not fit",
@@ -173,7 +173,7 @@ DAMAGE: dict[str, tuple[Callable[[Store], object], str]] = {
     ),
     "folder for a bundle": (
         lambda store: (bundle_path(store).unlink(), put(bundle_path(store) / "x.json", b"")),
-        "is in force, and is not in the store",
+        "is in force as ads, and is not in the store",
     ),
     "link for a bundle": (
         lambda store: (
@@ -191,7 +191,7 @@ DAMAGE: dict[str, tuple[Callable[[Store], object], str]] = {
             (Path(store.name) / "bundles").rename(Path(store.name).parent / "elsewhere"),
             (Path(store.name) / "bundles").symlink_to(Path(store.name).parent / "elsewhere"),
         ),
-        "is in force, and is not in the store",
+        "is in force as ads, and is not in the store",
     ),
 }
 

@@ -23,6 +23,11 @@ def in_columns(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) ->
     ]
 
 
+def numbered(number: int, noun: str) -> str:
+    """`1 bundle`, `2 bundles`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def colored(line: str, words: Mapping[str, str], word: str) -> str:
     """The line with a word of its first or last column in the color that `words` has for it. NO_COLOR is heeded."""
     color = words.get(word)

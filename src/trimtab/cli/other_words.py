@@ -16,6 +16,8 @@ _COMMANDS = {
     "rollout rollback": ("undo", "revert", "back"),
     "rollout status": ("state", "watch", "progress"),
     "store history": ("log", "audit", "events"),
+    "store list": ("ls", "bundles"),
+    "store prune": ("gc", "clean", "cleanup", "delete", "rm"),
     "store init": ("create", "new"),
     "bundle build": ("make", "derive", "generate"),
     "check": ("gate", "lint", "validate"),
@@ -35,6 +37,7 @@ _OPTIONS = {
     "--against": ("--baseline", "--old", "--base"),
     "--analysis": ("--report",),
     "--output": ("--out",),
+    "--delete": ("--yes", "-y", "--force", "-f"),
 }
 
 

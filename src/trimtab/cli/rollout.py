@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -242,8 +243,18 @@ class _Waiting:
 
 def _published(store: Store, bundle: str) -> Bundle:
     """The bundle, which lies in the store now with its signatures."""
+    from trimtab.errors import StoreError
+
     if bundle.startswith("sha256:"):
-        return store.bundle(bundle)
+        return store.bundle(store.with_beginning(bundle))
+    if not os.path.exists(bundle):
+        raise StoreError(
+            where=bundle,
+            expected="the file of a bundle, or the digest (sha256:…) of one in the store",
+            got="nothing there",
+            hint=f"Build it: trimtab bundle build REPOSITORY -o {shlex.quote(bundle)}"
+            f"\n  What lies in the store: trimtab store list --store {shlex.quote(store.name)}",
+        )
     from trimtab.bundles.building.index import SignatureIndex
     from trimtab.bundles.bundle import read_bundle
     from trimtab.bundles.store.publishing import publish

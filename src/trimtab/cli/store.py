@@ -10,6 +10,7 @@ import click
 
 from trimtab.cli.lazy import OrderedGroup
 from trimtab.cli.progress import progress
+from trimtab.cli.store_contents import list_bundles, prune
 from trimtab.cli.store_option import store_option
 from trimtab.cli.store_reading import history, show, verify
 
@@ -126,6 +127,8 @@ def keygen(*, name: Path, as_json: bool) -> None:
     """
     from trimtab.bundles.store.attestation import key_id, new_key, read_public_keys
 
+    if not name.name:
+        raise click.BadParameter(f"expected the beginning of two files' names, got {str(name)!r}.", param_hint="NAME")
     pair = new_key()
     private, public = name.with_name(f"{name.name}.pem"), name.with_name(f"{name.name}.pub.pem")
     _write_new(private, pair.private, 0o600)
@@ -156,16 +159,16 @@ def attest(*, digest: str, place: str, key: Path, as_json: bool) -> None:
     click.echo(f"{digest}: attested by the key {by}")
 
 
-store.add_command(show)
-store.add_command(history)
-store.add_command(verify)
+for _command in (list_bundles, show, history, verify, prune):
+    store.add_command(_command)
 
 
 def _attested(place: str, digest: str, key: Path) -> str:
     from trimtab.bundles.store.attestation import attest
     from trimtab.bundles.store.opening import open_store
 
-    return attest(open_store(place), digest, key)
+    opened = open_store(place)
+    return attest(opened, opened.with_beginning(digest), key)
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.columns import in_columns
+from trimtab.cli.columns import in_columns, numbered
 from trimtab.cli.exit_codes import EXIT_REFUSED
 from trimtab.cli.progress import progress
 from trimtab.cli.store_option import chosen_name, name_option, store_option
@@ -40,7 +40,7 @@ def show(*, place: str, as_json: bool) -> None:
         settings = {"lease_s": store.settings.lease_s, "acknowledge": store.settings.acknowledge}
         click.echo(json.dumps({"store": store.name, **settings, "names": shown}, indent=2))
         return
-    click.echo(f"{store.name}: {len(store.bundles())} bundles, lease {store.settings.lease_s:g} s")
+    click.echo(f"{store.name}: {numbered(len(store.bundles()), 'bundle')}, lease {store.settings.lease_s:g} s")
     for name, state in shown.items():
         at = f", rollout at {state['position']}" if state["position"] else ""
         click.echo(f"\n{name}: entry {state['number']} of {state['at'][:19]}Z{at}")

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from trimtab.bundles.store.acknowledged import acknowledged, withdraw
+from trimtab.bundles.store.claims import claimed
 from trimtab.bundles.store.entry import Position
 from trimtab.bundles.store.pointers import Stage, Tier
 from trimtab.errors import MoveRefusedError, StoreError
@@ -74,8 +75,9 @@ class Rollouts:
         if head is not None and _is_started(head, pending.digest):
             return head, False
         entry = machine.start(head, name=self.name, pending=pending.digest, by=by, why=why)
-        check_start(self.store, head, pending, configuration)
-        return self._append(entry), True
+        with claimed(self.store, pending.digest):
+            check_start(self.store, head, pending, configuration)
+            return self._append(entry), True
 
     def advance(
         self,

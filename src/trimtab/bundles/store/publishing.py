@@ -44,13 +44,18 @@ def publish(store: Store, bundle: Bundle, document: Document, progress: Progress
     named = {version.digest for model in bundle.models.values() for version in model.versions.values()}
     missing: list[str] = []
     written = 0
-    wanted = sorted(named - _there(store, named))
+    there = _there(store, named) & named
+    wanted = sorted(named - there)
     put = at_once(_documents(wanted, document, missing), lambda pair: store.put_document(*pair))
     for done, (_, new) in enumerate(put, 1):
         written += new
         if progress is not None:
             progress(done + len(missing), len(wanted))
-    return Published(store.put_bundle(bundle), len(named), written, tuple(missing))
+    new = store.put_bundle(bundle)
+    # A prune may have taken what was there before it saw the bundle that names it.
+    pruned = sorted(there - _there(store, there))
+    written += sum(store.put_document(*pair) for pair in _documents(pruned, document, missing))
+    return Published(new, len(named), written, tuple(sorted(missing)))
 
 
 _FEW = 50

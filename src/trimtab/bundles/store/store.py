@@ -8,6 +8,7 @@ Keys below the place, all of them written once but for acknowledgments:
     history/<bundle name>/<number, 12 digits>.json    the history of each bundle name
     acknowledged/<bundle name>/<tier>/<stage>/<instance>.json    what each root and leaf has in force
     attestations/sha256/<hex>/<key id>.json           attestations of bundles
+    claimed/…, condemned/…                            marks of a start and of a prune at a bundle, while they last
     clock, probe                                      written to ask the place its time, and what it can do
 """
 
@@ -136,6 +137,27 @@ class Store:
         """The digests of all bundles, sorted."""
         return self._digests("bundles")
 
+    def published_at(self, digest: str) -> float:
+        """When a bundle was put there, by the clock of `now`. StoreError where there is none."""
+        return self._written_at(_by_digest("bundles", digest), "a bundle")
+
+    def with_beginning(self, digest: str) -> str:
+        """The digest of the one bundle whose digest begins so. StoreError where there is none, or several.
+
+        digest: `sha256:` and all of its digits, or at least eight.
+        """
+        if _DIGEST.fullmatch(digest):
+            return digest
+        found = [each for each in self.bundles() if each.startswith(digest)] if _BEGINNING.fullmatch(digest) else []
+        if len(found) != 1:
+            raise StoreError(
+                where=self.name,
+                expected="the digest of a bundle that lies there, sha256: and eight digits or more",
+                got=f"{digest!r}, of which there are {len(found)}" if found else repr(digest)[:100],
+                hint=f"See which there are: trimtab store list --store {shlex.quote(self.name)}",
+            )
+        return found[0]
+
     def signatures(self) -> list[str]:
         """The digests of all signatures, sorted."""
         return self._digests("signatures")
@@ -173,11 +195,7 @@ class Store:
 
     def written_at(self, name: str, number: int) -> float:
         """When an entry was written, by the same clock. StoreError where there is none."""
-        key = _entry_key(name, number)
-        written = self.storage.changed_at(key)
-        if written is None:
-            raise StoreError(where=f"{self.name}: {key}", expected="an entry", got="none")
-        return written
+        return self._written_at(_entry_key(name, number), "an entry")
 
     def head(self, name: str, known: int = 0) -> Entry | None:
         """The last entry of a history, looked for from `known` on; None where the history has not begun.
@@ -247,6 +265,12 @@ class Store:
                 hint=f"What is wrong in it: trimtab store verify --store {self.name}",
             )
 
+    def _written_at(self, key: str, what: str) -> float:
+        written = self.storage.changed_at(key)
+        if written is None:
+            raise StoreError(where=f"{self.name}: {key}", expected=what, got="none")
+        return written
+
     def _digests(self, kind: str) -> list[str]:
         found = (_OBJECT.fullmatch(key) for key in self.storage.keys(f"{kind}/sha256/"))
         return [f"sha256:{each['hex']}" for each in found if each]
@@ -283,6 +307,7 @@ def _decode_settings(data: bytes, where: str) -> Settings:
 
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_BEGINNING = re.compile(r"sha256:[0-9a-f]{8,63}")
 _OBJECT = re.compile(r"[a-z]+/sha256/(?P<hex>[0-9a-f]{64})\.json")
 _DAMAGED = "Remove the object by hand, and publish a good copy of the bundle again: trimtab store publish BUNDLE"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

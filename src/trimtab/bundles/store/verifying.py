@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from trimtab.bundles.store.acknowledged import decode_acknowledgment
 from trimtab.bundles.store.at_once import at_once
 from trimtab.bundles.store.attestation import MAX_ATTESTATION_BYTES, check_attestation
+from trimtab.bundles.store.claims import Mark
 from trimtab.bundles.store.entry import MAX_ENTRY_BYTES
 from trimtab.bundles.store.local import LocalStorage
+from trimtab.bundles.store.needed import needed_by
 from trimtab.bundles.store.positions import breaches
 from trimtab.bundles.store.store import CLOCK, MARK
 from trimtab.errors import MissingExtraError, TrimtabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeAlias
 
     from trimtab.bundles.store.entry import Entry
@@ -113,6 +115,8 @@ class _Findings:
         except MissingExtraError as failure:
             return [Flaw(Level.NOTE, key, f"not checked: {failure.problem}")]
         except TrimtabError as failure:
+            if kind != "history" and self.store.storage.changed_at(key) is None:
+                return []  # withdrawn or pruned since the keys were listed
             return [Flaw(Level.ERROR, key, _sentence(failure))]
         return [Flaw(Level.NOTE, key, problem) for problem in problems]
 
@@ -137,6 +141,8 @@ class _Findings:
             known = self.entries.setdefault(match["name"], {})
             known[int(match["number"])] = None
             known[int(match["number"])] = store.entry(match["name"], int(match["number"]))
+        elif kind in tuple(Mark):
+            yield "a start or a prune is under way, or was killed: the next prune removes it in an hour"
         else:
             said = decode_acknowledgment(store.storage.read(key, MAX_ENTRY_BYTES) or b"", key)
             self.acknowledged.append((key, match["name"], said.entry))
@@ -154,7 +160,7 @@ class _Findings:
             if number > self.heads.get(name, 0):
                 self.error(key, f"it follows entry {number}, and the history ends with {self.heads.get(name, 0)}")
 
-    def _chain(self, name: str, entries: Iterable[tuple[int, Entry | None]]) -> None:
+    def _chain(self, name: str, entries: Sequence[tuple[int, Entry | None]]) -> None:
         before: Entry | None = None
         for number, entry in entries:
             where = f"history/{name}/{number:012}.json"
@@ -165,11 +171,13 @@ class _Findings:
                 for problem in breaches(entry, before if neighbors else None):
                     self.error(where, problem)
                 for digest in sorted(entry.pointers.bundles):
-                    if digest not in self.bundles:
-                        self.error(where, f"the bundle {digest} is in force, and is not in the store")
-                    elif self.names.get(digest, name) != name:
+                    if self.names.get(digest, name) != name:
                         self.error(where, f"the bundle {digest} is in force, and its name is {self.names[digest]}")
             before = entry
+        read = [entry for _, entry in entries if entry is not None]
+        for digest, reason in sorted(needed_by(read).items()):
+            if digest not in self.bundles:
+                self.error(f"history/{name}/", f"the bundle {digest} {reason}, and is not in the store")
 
 
 _HEX = r"(?P<hex>[0-9a-f]{64})"
@@ -180,6 +188,8 @@ _KEYS = {
     "history": re.compile(
         r"history/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,127})/(?P<number>(?!0{12})\d{12})\.json", re.A
     ),
+    "claimed": re.compile(rf"claimed/sha256/{_HEX}/[0-9a-f]+\.json"),
+    "condemned": re.compile(rf"condemned/sha256/{_HEX}/[0-9a-f]+\.json"),
     "acknowledged": re.compile(r"acknowledged/(?P<name>[^/]+)/(root|leaf)/(canary|production)/[^/]+\.json"),
 }
 
