@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from trimtab.artifacts.processes import processes, processors
+from trimtab.artifacts.processes import processes, processors, worked_together
 
 
 def _running(process: int) -> bool:
@@ -40,6 +44,45 @@ def test_what_has_not_begun_never_does(tmp_path: Path) -> None:
         for number in range(100):
             pool.submit(Path.touch, tmp_path / str(number))
     assert len(list(tmp_path.iterdir())) < 10
+
+
+def _working(part: int) -> tuple[int, int]:
+    time.sleep(0.1 if part == 30 else 0.01)  # one that all the others overtake
+    return part, os.getpid()
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_what_processes_do_together_is_in_order_and_of_all_of_them(jobs: int) -> None:
+    done = list(worked_together(_working, range(200), jobs, preload="trimtab.artifacts.processes"))
+    assert [part for part, _ in done] == list(range(200))
+    assert done[0][1] == os.getpid(), "this process works while the others start"
+    assert len({process for _, process in done}) == jobs
+
+
+def _failing(part: int) -> int:
+    time.sleep(0.01)
+    if part == 150:
+        raise KeyError(part)
+    return part
+
+
+def _killed(part: int) -> int:
+    time.sleep(0.01)
+    if part > 20 and multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return part
+
+
+@pytest.mark.parametrize(("work", "raised"), [(_failing, KeyError), (_killed, BrokenProcessPool)])
+def test_what_fails_where_several_work_is_raised_and_nothing_left(
+    work: Callable[[int], int], raised: type[Exception]
+) -> None:
+    before = set(threading.enumerate())
+    done: list[int] = []
+    with pytest.raises(raised):
+        done.extend(worked_together(work, range(200), 2, preload="trimtab.artifacts.processes"))
+    assert done == list(range(len(done)))
+    assert set(threading.enumerate()) == before
 
 
 def test_processors_are_those_that_this_process_may_use() -> None:

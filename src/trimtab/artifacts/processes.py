@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from concurrent.futures import ProcessPoolExecutor
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 def processors() -> int:
@@ -35,6 +39,46 @@ def processes(jobs: int, *, preload: str) -> Iterator[ProcessPoolExecutor]:
     finally:
         # Without waiting, an interpreter that ends now races with the pool's thread for a pipe that this one closes.
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def worked_together(work: Callable[[_T], _R], parts: Iterable[_T], jobs: int, *, preload: str) -> Iterator[_R]:
+    """What `work` gives for each part, in order, from this process and `jobs - 1` others.
+
+    This one works while they start, which takes a fifth of a second, and then whenever the next result is not there.
+    work: a function of a module. preload: as of `processes`.
+
+    Raises what `work` raises, BrokenProcessPool when a process is killed, and OSError when none can be started.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    waiting = deque(parts)
+    results: deque[_Here[_R] | Future[_R]] = deque()
+    with processes(max(1, jobs - 1), preload=preload) as pool, ThreadPoolExecutor(1) as starter:
+        start = starter.submit(pool.submit, processors)
+        while waiting or results:
+            unfinished = sum(not each.done() for each in results)
+            if waiting and start.done() and unfinished < _AHEAD * (jobs - 1):
+                results.append(pool.submit(work, waiting.popleft()))
+            elif results and (not waiting or results[0].done()):
+                yield results.popleft().result()
+            else:
+                results.append(_Here(work(waiting.popleft())))
+
+
+_AHEAD = 4
+"""How many parts wait for each process, so that it has one whenever it is done with another."""
+
+
+class _Here(NamedTuple, Generic[_R]):
+    """A result of this process, as a future has it."""
+
+    value: _R
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> _R:
+        return self.value
 
 
 def _leave_interrupts() -> None:

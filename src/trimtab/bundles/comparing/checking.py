@@ -5,7 +5,6 @@ One that cannot be read never stops the others. Of a chain of versions each is r
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import groupby
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trimtab.artifacts.processes import processes, processors
+from trimtab.artifacts.processes import processors, worked_together
 from trimtab.bundles.comparing.versions import Opened, Source
 from trimtab.bundles.forking.fork import fork_command, fork_name, names_in
 from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError, TrimtabError
@@ -24,7 +23,6 @@ from trimtab.stability.order import READ_BY_POSITION
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Future
 
     from trimtab.bundles.comparing.succession import Succession, Successor
     from trimtab.bundles.comparing.versions import Version
@@ -152,8 +150,8 @@ def _same(successor: Successor) -> bool:
     return old.source.key == new.source.key or new.format not in READ_BY_POSITION
 
 
-_WORTH_PROCESSES_S = 1.0
-"""Processes are started where the rest would take this one longer; to start them takes about half of it."""
+_WORTH_PROCESSES_S = 0.5
+"""Processes are started where the rest would take this one longer; to start them takes a third of it."""
 
 _BATCH = 32
 
@@ -174,14 +172,9 @@ def _results(tasks: Sequence[_Task], jobs: int | None) -> Iterator[_Result]:
 def _in_processes(batches: Sequence[Sequence[_Task]], jobs: int) -> Iterator[_Result]:
     from concurrent.futures.process import BrokenProcessPool
 
-    waiting = deque(batches)
-    running: deque[Future[list[_Result]]] = deque()
     try:
-        with processes(jobs, preload=__name__) as pool:
-            while waiting or running:
-                while waiting and len(running) < 4 * jobs:
-                    running.append(pool.submit(_compare_batch, waiting.popleft()))
-                yield from running.popleft().result()
+        for results in worked_together(_compare_batch, batches, jobs, preload=__name__):
+            yield from results
     except (BrokenProcessPool, OSError) as failure:
         raise TrimtabError(
             "a process that reads artifacts ended, or could not be started",
