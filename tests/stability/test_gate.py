@@ -85,6 +85,7 @@ def test_without_a_file_everything_is_frozen(tmp_path: Path) -> None:
         ('[stability]\ncategory = "LAX"', "LAX"),
         ("[stability]\ncatgory = 1", "catgory"),
         ('[stability.levels]\nINPUT_NO_DELET = "note"', "Did you mean INPUT_NO_DELETE"),
+        ('[stabilty]\ncategory = "FEED"', "unknown field `stabilty`"),
         ('[[stability.waivers]]\nrule = "INPUT_NO_DELETE"', "reason"),
         ('[[stability.waivers]]\nrule = "X"\nreason = "r"\nowner = "o"\nexpires = 2027-01-31', "name of a rule"),
         ("[stability]\n" + "a = [" * 10_000, "toml"),

@@ -90,7 +90,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return [each for each in self.models if fnmatchcase(model, each.match)]
 
 
-class _File(Struct, frozen=True):
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
     stability: Configuration = Configuration()
 
 
