@@ -152,6 +152,17 @@ def test_status_tells_how_to_go_back_and_who_is_awaited_then(typed: Type, store:
     assert "back:" not in said
 
 
+def test_the_first_canary_is_not_analyzed_before_its_leaf_serves_it(typed: Type, store: Store) -> None:
+    typed("rollout", "start", put(store, {"ctr": {1: "x"}}).digest)
+    follow(store, Tier.LEAF, Stage.CANARY, "leaf-1")
+    typed("rollout", "advance")
+    done = ["rollout", "advance", "--without-analysis", "--why", "the first"]
+    code, said = typed(*done)
+    assert (code, "leaf leaf-1 (canary) has nothing" in said) == (100, True)
+    follow(store, Tier.LEAF, Stage.CANARY, "leaf-1")
+    assert typed(*done) == (0, "ads: entry 3: advance: analyzed\n")
+
+
 def test_status_tells_where_nobody_has_ever_spoken(typed: Type, store: Store) -> None:
     settled(typed, store)
     typed("rollout", "start", pending(store))

@@ -99,10 +99,13 @@ def roots_awaited(head: Entry, stage: Stage, pointer: Pointer, evidence: Evidenc
             )
 
 
-def leaves_awaited(stage: Stage, stays: Pointer, evidence: Evidence) -> Iterator[Awaited]:
-    """Leaves of a stage that serve, or are about to serve, anything but what stays covered."""
+def leaves_awaited(stage: Stage, stays: Pointer, evidence: Evidence, *, serving: bool = False) -> Iterator[Awaited]:
+    """Leaves of a stage that serve, or are about to serve, anything but what stays covered.
+
+    serving: also those that serve nothing yet, or are about to.
+    """
     for each in evidence.words.get((Tier.LEAF, stage), ()):
-        if not stays.covers(each.said.in_force):
+        if each.said.in_force != stays if serving else not stays.covers(each.said.in_force):
             yield Awaited(
                 tier=Tier.LEAF,
                 stage=stage,

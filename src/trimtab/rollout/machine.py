@@ -159,7 +159,7 @@ def awaited_for(head: Entry, position: Position, after: Pointers, evidence: Evid
         if not stays.covers(root):
             found += leaves_awaited(stage, stays, evidence)
     if position is Position.ANALYZED:  # what no leaf serves is not analyzed
-        found += leaves_awaited(Stage.CANARY, before.leaf_canary, evidence)
+        found += leaves_awaited(Stage.CANARY, before.leaf_canary, evidence, serving=True)
     return tuple(found)
 
 
