@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from trimtab.artifacts.processes import processors, worked_together
 from trimtab.bundles.comparing.versions import Opened, Source
-from trimtab.bundles.forking.fork import fork_command, fork_name, names_in
 from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError, TrimtabError
 from trimtab.stability.gate import Candidate, changes_of, contradicted, without_signature
 from trimtab.stability.order import READ_BY_POSITION
@@ -267,6 +266,11 @@ def _with_forks(held: Sequence[Held], taken: frozenset[str]) -> Iterator[Held]:
     for each in held:
         if each.successor.new.repository and any(change.declaration.forks for change in each.changes):
             alike.setdefault((each.successor.model, each.digest), []).append(each.successor.new)
+    if not alike:
+        yield from held
+        return
+    from trimtab.bundles.forking.fork import fork_command, fork_name, names_in  # mostly there is nothing to fork
+
     repositories = {versions[0].repository for versions in alike.values()}
     names = set(taken).union(*map(names_in, repositories))
     commands: dict[tuple[str, str], str] = {}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from msgspec import Struct
 
-from trimtab.bundles.building.index import SignatureIndex
 from trimtab.bundles.bundle import read_bundle
 from trimtab.bundles.repository import ModelRepository
 from trimtab.bundles.store.opening import open_store
@@ -22,6 +21,7 @@ from trimtab.errors import BundleError, StoreError, TrimtabError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from trimtab.bundles.building.index import SignatureIndex
     from trimtab.bundles.bundle import Bundle
     from trimtab.bundles.repository import ArtifactVersion
     from trimtab.bundles.store.store import Store
@@ -44,6 +44,8 @@ class Opened:
     def index(self, bundle: str) -> SignatureIndex:
         """The index beside a bundle file."""
         if bundle not in self._indexes:
+            from trimtab.bundles.building.index import SignatureIndex  # artifacts and stores need no database
+
             self._indexes[bundle] = SignatureIndex.beside(Path(bundle))
         return self._indexes[bundle]
 
