@@ -15,22 +15,32 @@ import numpy as np
 import pandas as pd
 import pytest
 from echo_models import Arrays, Exported
-from request_sending import requests_for, send
+from request_sending import handed, requests_for, send
 
 import trimtab.lightgbm
 import trimtab.sklearn
 import trimtab.xgboost
+from trimtab.artifacts import read_signature
 from trimtab.signature.model import Signature
 from trimtab.stability import Category, diff
+
+pytestmark = pytest.mark.filterwarnings("ignore::trimtab.errors.LossyExportWarning")
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a model is trained on. missing: whether ages may be, and the model fills them in."""
+    """What a model is trained on.
+
+    missing: whether ages may be, and the model fills them in. number: the dtype of ages. coded: whether a country is a
+    number. bare: whether the file alone says what it takes, with no example.
+    """
 
     columns: tuple[str, ...] = ("age", "country")
     countries: tuple[str, ...] = ("de", "fr", "us")
     missing: bool = False
+    number: str = "float64"
+    coded: bool = False
+    bare: bool = False
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -43,13 +53,26 @@ class Table:
                 "country": np.resize(self.countries, rows),
             }
         )
-        return frame[list(self.columns)]
+        if self.coded:
+            frame["country"] = frame["country"].map({name: code for code, name in enumerate(self.countries)})
+        return frame[list(self.columns)].astype({"age": self.number} if "age" in self.columns else {})
+
+    def as_taken(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame as XGBoost and LightGBM take it: what is a category, as one."""
+        if self.coded or "country" not in frame:
+            return frame
+        known = dict.fromkeys((*self.countries, *frame["country"].dropna()))
+        return frame.assign(country=pd.Categorical(frame["country"], [*known]))
+
+    @property
+    def example(self) -> pd.DataFrame | None:
+        return None if self.bare else self.as_taken(self.frame)
 
     @property
     def labels(self) -> np.ndarray:
         """The country decides, and where there is none the age does."""
         frame = self.frame
-        return (frame["country"] == "de" if "country" in frame else frame["age"] > 50).to_numpy(int)
+        return (frame["country"].isin(["de", 0]) if "country" in frame else frame["age"] > 50).to_numpy(int)
 
 
 def sklearn(table: Table, path: Path) -> tuple[Signature, Callable[[pd.DataFrame], Any]]:
@@ -72,27 +95,36 @@ def sklearn(table: Table, path: Path) -> tuple[Signature, Callable[[pd.DataFrame
 def xgboost(table: Table, path: Path) -> tuple[Signature, Callable[[pd.DataFrame], Any]]:
     from xgboost import XGBClassifier
 
-    model = XGBClassifier(n_estimators=4, enable_categorical=True).fit(_categorical(table.frame), table.labels)
-    signature = trimtab.xgboost.save(model, path / "model.json", X_example=_categorical(table.frame))
-    return signature, lambda frame: model.predict_proba(_categorical(frame))
+    model = XGBClassifier(n_estimators=4, enable_categorical=True).fit(table.as_taken(table.frame), table.labels)
+    signature = trimtab.xgboost.save(model, path / "model.json", X_example=table.example)
+    return signature, lambda frame: model.predict_proba(table.as_taken(frame))
 
 
 def lightgbm(table: Table, path: Path) -> tuple[Signature, Callable[[pd.DataFrame], Any]]:
     from lightgbm import LGBMClassifier
 
-    model = LGBMClassifier(n_estimators=4, verbose=-1, cat_smooth=0).fit(_categorical(table.frame), table.labels)
-    signature = trimtab.lightgbm.save(model, path / "model.txt", X_example=_categorical(table.frame))
-    return signature, lambda frame: model.predict_proba(_categorical(frame))
+    model = LGBMClassifier(n_estimators=4, verbose=-1, cat_smooth=0)
+    model.fit(table.as_taken(table.frame), table.labels)
+    signature = trimtab.lightgbm.save(model, path / "model.txt", X_example=table.example)
+    return signature, lambda frame: model.predict_proba(table.as_taken(frame))
 
 
-def _categorical(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(country=frame["country"].astype("category")) if "country" in frame else frame
+def catboost(table: Table, path: Path) -> tuple[Signature, Callable[[pd.DataFrame], Any]]:
+    from catboost import CatBoostClassifier
+
+    model = CatBoostClassifier(iterations=4, verbose=False, allow_writing_files=False).fit(table.frame, table.labels)
+    model.save_model(str(path / "model.cbm"))
+    return read_signature(path / "model.cbm"), model.predict_proba
 
 
-FRAMEWORKS = {"sklearn": sklearn, "xgboost": xgboost, "lightgbm": lightgbm}
+FRAMEWORKS = {it.__name__: it for it in (sklearn, xgboost, lightgbm, catboost)}
 BASE = Table()
 WIDER = replace(BASE, columns=("age", "clicks", "country"))
 FEWER = replace(BASE, countries=("de", "fr"))
+CODED = replace(BASE, coded=True)
+BARE, BARE_CODED = replace(BASE, bare=True), replace(CODED, bare=True)
+NARROW = replace(BASE, number="float32")
+NUMBERS = Table(columns=("age", "clicks"))
 
 CASES = [
     ("sklearn", "nothing", BASE, BASE, ""),
@@ -111,6 +143,26 @@ CASES = [
     ("lightgbm", "a column more", BASE, WIDER, "INPUT_NO_ADD_REQUIRED"),
     ("lightgbm", "a column less", WIDER, BASE, ""),
     ("lightgbm", "columns in another order", BASE, replace(BASE, columns=("country", "age")), ""),
+    *(
+        (framework, *row)
+        for framework in ("xgboost", "lightgbm")
+        for row in (
+            ("nothing", BASE, BASE, ""),
+            ("categories in another order", BASE, replace(BASE, countries=("us", "de", "fr")), ""),
+            ("a category is a number", BASE, CODED, "INPUT_SAME_DTYPE"),
+            ("a category is a number, by the file alone", BARE, BARE_CODED, "INPUT_SAME_DTYPE"),
+            ("float64 to float32", BASE, NARROW, "INPUT_SAME_DTYPE"),
+            ("float32 to float64", NARROW, BASE, "INPUT_SAME_DTYPE"),
+            ("float64 to float32, by the file alone", BARE, replace(NARROW, bare=True), ""),
+        )
+    ),
+    ("sklearn", "float64 to float32", BASE, NARROW, "INPUT_SAME_DTYPE"),
+    ("sklearn", "a category is a number", BASE, CODED, "INPUT_SAME_DTYPE INPUT_CATEGORY_NO_DELETE"),
+    ("sklearn", "categories in another order", BASE, replace(BASE, countries=("us", "de", "fr")), ""),
+    ("catboost", "a column more", Table(columns=("age",)), NUMBERS, "INPUT_NO_ADD_REQUIRED"),
+    ("catboost", "a column less", NUMBERS, Table(columns=("age",)), ""),
+    ("catboost", "columns in another order", NUMBERS, Table(columns=("clicks", "age")), ""),
+    ("catboost", "float64 to float32", NUMBERS, replace(NUMBERS, number="float32"), ""),
 ]
 
 
@@ -156,6 +208,28 @@ def _scored_by_hand(arrays: Arrays, model: Exported) -> Any:
         return model.run({it.name: arrays[it.name] for it in model.signature.inputs})["score"]
     except (KeyError, ValueError):
         return None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule"), [(2, 2, ""), (2, 3, "INPUT_DIM_NOT_NARROWED"), (3, 2, "INPUT_DIM_NOT_NARROWED")]
+)
+def test_a_matrix_of_another_width_is_refused(tmp_path: Path, before: int, after: int, rule: str) -> None:
+    old, new = (matrix(width, tmp_path / str(number)) for number, width in enumerate((before, after)))
+    assert {change.rule for change in diff(old.signature, new.signature, Category.FEED)} == set(rule.split())
+    for arrays in requests_for(old.signature, 4):
+        assert send(arrays, old) is not None
+        assert (send(arrays, new) is None) == (handed(arrays, new) is None) == bool(rule)
+
+
+def matrix(width: int, folder: Path) -> Exported:
+    """A model of scikit-learn that was trained on an array without names."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = np.random.default_rng(1).uniform(0, 1, (90, width))
+    model = LogisticRegression().fit(rows, rows[:, 0] > 0.5)
+    folder.mkdir()
+    signature = trimtab.sklearn.save(model, folder / "model.skops", X_example=rows)
+    return Exported(signature, lambda arrays: {"score": model.predict_proba(arrays[signature.input_names[0]])})
 
 
 def test_a_category_that_lightgbm_does_not_know_is_scored_as_a_missing_value(

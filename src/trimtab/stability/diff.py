@@ -56,7 +56,11 @@ def diff(old: Signature, new: Signature, category: Category = Category.FREEZE) -
 
 def _all_changes(old: Signature, new: Signature) -> Iterator[Seen]:
     pairs = paired_entry_points(old, new)
-    whole = _Whole(new.allowlist, one_format=old.provenance.format == new.provenance.format)
+    whole = _Whole(
+        new.allowlist,
+        one_format=old.provenance.format == new.provenance.format,
+        open_is_number=new.provenance.format in _NUMBERS_AND_CATEGORIES,
+    )
     for pair in pairs:
         if pair.new is None and pair.old is not None:
             subject, gone = f"entry point {pair.old.name}", names(pair.old.input_names)
@@ -79,11 +83,16 @@ class _Whole(NamedTuple):
     """What the comparison of parts must know of the two signatures.
 
     allowlist: of the new one. one_format: whether both are of one, which is asked of every name and place that a format
-    gives by itself.
+    gives by itself. open_is_number: see `value_changes`.
     """
 
     allowlist: frozenset[str]
     one_format: bool
+    open_is_number: bool
+
+
+_NUMBERS_AND_CATEGORIES = frozenset({"xgboost", "lightgbm"})
+"""Formats that know numbers, whose dtype they do not state, and categories, whose dtype they do."""
 
 
 def _renamed_default(old: Signature, new: Signature, pairs: list[Pair[EntryPoint]]) -> bool:
@@ -147,7 +156,10 @@ def _signature_changes(place: str, old: Overload, new: Overload, whole: _Whole) 
             problem = "the input is gone, but its name is not"
             yield Seen("INPUT_NO_DELETE_UNLESS_TRIMMED", f"{place}: input {pair.old.name}", problem, describe(pair.old))
             continue
-        yield from value_changes("INPUT", pair, f"{place}: ", symbols, exemplary=_from_examples(pair, "type"))
+        exemplary = _from_examples(pair, "type")
+        yield from value_changes(
+            "INPUT", pair, f"{place}: ", symbols, exemplary=exemplary, open_is_number=whole.open_is_number
+        )
         if pair.old is not None and pair.new is not None:
             subject = f"{place}: input {pair.old.name}"
             yield from place_changes("INPUT", pair.old, pair.new, subject, one_format=whole.one_format)

@@ -36,8 +36,8 @@ _INPUT = _Wording(
     one="An input",
     lag="Callers of the old version do not send it, and roots that trim by the old allowlist drop it",
     extra="Roots that trim stop sending it. Callers that no root trims for send it still: servers that refuse what "
-    "they do not know (Triton, TF Serving, ONNX Runtime) refuse the request, and Keras, called with a mapping, may take "
-    "it for another input.",
+    "they do not know (Triton, TF Serving, ONNX Runtime) refuse the request, and Keras, called with a mapping, may "
+    "take it for another input.",
     extra_notice=Notice.ERROR,
     keep="Keep the input and let the model ignore it.",
     alias="Only leaves that read the signature know aliases; Triton and TF Serving refuse the old name.",

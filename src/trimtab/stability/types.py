@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from trimtab.signature.dtypes import DType
 from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Ragged, Scalar, Sequence, Sparse, Tensor
 from trimtab.stability.plain import plain
 from trimtab.stability.shapes import shape_of
@@ -53,6 +54,12 @@ def type_changes(old: Type, new: Type, symbols: Symbols, *, returned: bool = Fal
         case (Opaque(), Opaque()):
             if old != new:
                 yield TypeChange("SAME_KIND", "it is another type of its framework")
+
+
+def number_for_text(old: Type, new: Type) -> Type:
+    """The new type as that of a number where it leaves the dtype open and the old one is text."""
+    was_text = isinstance(old, Tensor) and old.dtype in (DType.STRING, DType.BYTES)
+    return Tensor(DType.FLOAT64, new.shape) if was_text and isinstance(new, Tensor) and new.dtype is None else new
 
 
 def may_be_none(type_: Type) -> bool:

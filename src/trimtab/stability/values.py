@@ -8,7 +8,7 @@ from trimtab.signature.model import Constraints, Feature, Input, Learned, Presen
 from trimtab.signature.types import Literal
 from trimtab.stability.change import Seen
 from trimtab.stability.plain import plain, text
-from trimtab.stability.types import may_be_none, of_one_batch, type_changes
+from trimtab.stability.types import may_be_none, number_for_text, of_one_batch, type_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,18 @@ Value: TypeAlias = Input | Feature
 
 
 def value_changes(
-    kind: str, pair: Pair[Input] | Pair[Feature], place: str, symbols: Symbols, *, exemplary: bool = False
+    kind: str,
+    pair: Pair[Input] | Pair[Feature],
+    place: str,
+    symbols: Symbols,
+    *,
+    exemplary: bool = False,
+    open_is_number: bool = False,
 ) -> Iterator[Seen]:
     """The changes of one pair. kind: `INPUT` or `FEATURE`. place: what the subject lies in.
 
     exemplary: whether both types are those of example inputs, whose leading size is the batch that happened to be used.
+    open_is_number: whether the new one's format leaves the dtypes of numbers open, and states those of categories.
     """
     old, new = pair.old, pair.new
     noun = kind.lower()
@@ -49,6 +56,8 @@ def value_changes(
     if type_ != new.type:
         sides = text(old.type), text(new.type)
         yield Seen(f"{kind}_BATCH_SEEN", subject, "the batch of the example changed", *sides)
+    if open_is_number and _listing(new) is None:
+        type_ = number_for_text(old.type, type_)
     for change in type_changes(old.type, type_, symbols):
         rule = "SAME_KIND" if (kind, change.rule) == ("FEATURE", "SAME_CONSTANT") else change.rule
         sides = text(old.type), text(new.type)
