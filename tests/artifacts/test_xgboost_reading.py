@@ -21,6 +21,7 @@ from trimtab.signature.model import Live, Signature
 from trimtab.signature.path import Key, parse_path
 from trimtab.signature.types import Tensor
 from trimtab.source.bytes import LocalFile, MemorySource
+from trimtab.stability import diff
 
 pandas = pytest.importorskip("pandas")
 xgboost = pytest.importorskip("xgboost")
@@ -159,6 +160,29 @@ def test_categories_are_those_of_the_data_frame(suffix: str, tmp_path: Path) -> 
         Tensor(dtype, ("rows",)) for dtype in (DType.STRING, DType.STRING, DType.INT64, DType.UINT8)
     ]
     assert stated["age"].constraints is None
+
+
+def test_a_number_that_becomes_a_code_is_a_change(suffix: str, tmp_path: Path) -> None:
+    """The file says nothing of codes but that they are such: there are none below 0."""
+    values = np.column_stack([RANDOM.integers(0, 4, ROWS), RANDOM.random(ROWS)])
+    number, code = (
+        read_signature(
+            saved(
+                xgboost.train(
+                    {"max_depth": 2, "nthread": 1},
+                    xgboost.DMatrix(
+                        values, YES, feature_names=["a", "b"], feature_types=[kind, "q"], enable_categorical=True
+                    ),
+                    2,
+                ),
+                tmp_path,
+                suffix,
+            )
+        )
+        for kind in ("q", "c")
+    )
+    assert [change.rule for change in diff(number, code)] == ["INPUT_RANGE_NOT_NARROWED"]
+    assert [change.rule for change in diff(code, number)] == ["INPUT_RANGE_NOT_WIDENED"]
 
 
 def test_categories_that_xgboost_has_cut_are_no_constraint(suffix: str, tmp_path: Path) -> None:

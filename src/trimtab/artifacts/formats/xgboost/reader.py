@@ -32,6 +32,7 @@ from trimtab.signature.model import (
     Output,
     Overload,
     Provenance,
+    Range,
     Signature,
 )
 from trimtab.signature.path import Key, format_path
@@ -124,7 +125,7 @@ def _columns(model: ModelFile, source: ByteSource, notes: list[str]) -> tuple[In
                 type=Tensor(dtype, (_ROWS,)),
                 path=format_path(_DATA, (Key(feature),)),
                 nullable=True,
-                constraints=None if values is None else Constraints(categories=values),
+                constraints=_constraints(kind, dtype, values),
                 live=_live(model, index),
                 doc=_KINDS.get(kind, f"feature type {kind}" if kind else ""),
             )
@@ -132,12 +133,23 @@ def _columns(model: ModelFile, source: ByteSource, notes: list[str]) -> tuple[In
     return tuple(inputs)
 
 
+def _constraints(
+    kind: str, dtype: DType | None, categories: tuple[str | int | float, ...] | None
+) -> Constraints | None:
+    """The categories; of a categorical feature that was trained on codes, of which there is no list, their range."""
+    if categories is not None:
+        return Constraints(categories=categories)
+    return Constraints(range=Range(minimum=0)) if kind == _CATEGORICAL and dtype is None else None
+
+
+_CATEGORICAL = "c"
+
 _KINDS = {
     "float": "feature type float: any number",
     "q": "feature type q (quantitative): any number",
     "int": "feature type int: whole numbers",
     "i": "feature type i (indicator): 0 or 1",
-    "c": "feature type c: categorical",
+    _CATEGORICAL: "feature type c: categorical",
 }
 """XGBoost's spellings of what a feature is."""
 
