@@ -78,6 +78,15 @@ def test_what_they_look_like() -> None:
     assert issue["fingerprint"] == files[0].fingerprint(ONE)
 
 
+def test_findings_of_one_rule_and_place_have_fingerprints_of_their_own() -> None:
+    """Two waivers that are past their days, both in trimtab.toml; GitLab shows one issue of each fingerprint."""
+    files = [Checked("trimtab.toml", [ONE, ONE, ONE]), Checked("model.onnx", [ONE])]
+    fingerprints = [issue["fingerprint"] for issue in json.loads(as_gitlab(files, RULES))]
+    assert len(set(fingerprints)) == 4
+    (run,) = json.loads(as_sarif(files, RULES))["runs"]
+    assert [it["partialFingerprints"]["trimtab/v1"] for it in run["results"]] == fingerprints
+
+
 @pytest.mark.parametrize("form", REPORTS)
 def test_nothing_found_is_a_report_too(form: str) -> None:
     assert isinstance(REPORTS[form]([Checked("model.onnx", [])], RULES), str)

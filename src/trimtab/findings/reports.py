@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +17,7 @@ from msgspec import Struct
 from trimtab.findings.finding import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trimtab.findings.finding import Finding
 
@@ -47,10 +48,22 @@ class Checked(Struct, frozen=True):
         """What a report says of a finding."""
         return f"{self.entry}: {finding.message}" if self.entry else finding.message
 
-    def fingerprint(self, finding: Finding) -> str:
-        """What stays the same from run to run, so that a finding is known again: not its sides, which may move."""
+    def fingerprint(self, finding: Finding, before: int = 0) -> str:
+        """What stays the same from run to run, so that a finding is known again: not its sides, which may move.
+
+        before: how many findings of its rule and place come before it; GitLab shows one of each fingerprint.
+        """
         parts = (self.path, *([self.entry] if self.entry else []), finding.rule, finding.where)
-        return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
+        counted = (*parts, str(before)) if before else parts
+        return hashlib.sha256("\0".join(counted).encode("utf-8", "replace")).hexdigest()[:32]
+
+    def fingerprinted(self) -> Iterator[tuple[Finding, str]]:
+        """The findings, each with a fingerprint of its own."""
+        seen: Counter[tuple[str, str]] = Counter()
+        for each in self.findings:
+            key = each.rule, each.where
+            yield each, self.fingerprint(each, seen[key])
+            seen[key] += 1
 
 
 def as_github(checked: Sequence[Checked], rules: Mapping[str, Described]) -> str:
@@ -96,10 +109,10 @@ def as_sarif(checked: Sequence[Checked], rules: Mapping[str, Described]) -> str:
                         "logicalLocations": [{"fullyQualifiedName": f"{file.entry}: {it.where}".removeprefix(": ")}],
                     }
                 ],
-                "partialFingerprints": {"trimtab/v1": file.fingerprint(it)},
+                "partialFingerprints": {"trimtab/v1": fingerprint},
             }
             for file in checked
-            for it in file.findings
+            for it, fingerprint in file.fingerprinted()
         ],
     }
     log = {
@@ -144,12 +157,12 @@ def as_gitlab(checked: Sequence[Checked], rules: Mapping[str, Described]) -> str
         {
             "description": file.text(it),
             "check_name": it.rule,
-            "fingerprint": file.fingerprint(it),
+            "fingerprint": fingerprint,
             "severity": _GITLAB[it.level],
             "location": {"path": file.path, "lines": {"begin": 1}},
         }
         for file in checked
-        for it in file.findings
+        for it, fingerprint in file.fingerprinted()
     ]
     return json.dumps(issues, ensure_ascii=False, indent=2)
 
