@@ -249,6 +249,7 @@ def test_proposals_alone_go_to_standard_output(live: Path, tmp_path: Path, capsy
     assert (waiver["rule"], waiver["model"], waiver["subject"]) == ("INPUT_NO_DELETE", "ctr", "main: input item")
     assert printed.err.endswith("1 compared: refused\n")
     assert main([*checked, "--json", "--write-waivers"]) == 2
+    assert list(json.loads(capsys.readouterr().out)) == ["error"]
     assert main(["check", str(live), "--against", str(live), "--write-waivers"]) == 0
     assert capsys.readouterr().out == ""
 
