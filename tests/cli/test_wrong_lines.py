@@ -11,6 +11,7 @@ import pytest
 
 from trimtab.cli.main import main
 from trimtab.cli.other_words import _COMMANDS, _OPTIONS
+from trimtab.observing.canary.configuration import read_configuration
 
 MEANT = [
     (["promote"], "trimtab rollout advance"),
@@ -97,6 +98,40 @@ def test_a_store_that_is_not_there_is_answered_with_the_command_that_makes_it(
     place = str(tmp_path / "my store")
     assert main(["store", "show", "--store", place]) == 1
     assert f"trimtab store init '{place}'" in capsys.readouterr().err
+
+
+def test_a_canary_configuration_that_is_not_there_is_answered_with_a_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["canary", "analyze", "canary.toml"]) == 1
+    _, _, given = capsys.readouterr().err.partition("these stages:\n")
+    Path("canary.toml").write_text(given)
+    assert [each.name for each in read_configuration("canary.toml").metrics] == ["p99 latency"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["bundle", "build", "models", "-o", "out/ads.json"], "mkdir -p out"),
+        (["check", "models/ctr", "--against", "models"], "Name a version of it: models/ctr/10"),
+        (["rollout", "start", "ads.json", "--store", "store"], "trimtab bundle build REPOSITORY -o ads.json"),
+        (["rollout", "start", "sha256:12", "--store", "store"], "trimtab store list --store store"),
+    ],
+)
+def test_what_is_missing_is_answered_with_what_to_type(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["store", "init", "store"]) == 0
+    for version in (9, 10):
+        folder = Path("models", "ctr", str(version))
+        folder.mkdir(parents=True)
+        (folder / "signature.json").write_text('{"input_names": ["age"], "output_names": ["score"]}')
+    capsys.readouterr()
+    assert main(words) == 1
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
 
 
 @pytest.mark.parametrize("words", [["rules"], ["rules", "input_no_delete"], ["--help"], ["store", "--help"]])

@@ -175,7 +175,10 @@ def folder_refusal(path: str) -> ArtifactError:
             got=f"{len(found)} below: {listed(found)}",
             hint=f"Name one of them: {path.rstrip('/')}/{found[-1]}",
         )
-    if "variables" in names or "fingerprint.pb" in names:
+    versions = sorted((each for each in names if each.isdecimal()), key=int)
+    if versions and len(versions) == len(names):
+        hint = f"Is it a model of a repository? Name a version of it: {path.rstrip('/')}/{versions[-1]}"
+    elif "variables" in names or "fingerprint.pb" in names:
         hint = "Other files of a SavedModel are here: is the copy complete?"
     else:
         hint = "Name the model file, or the folder that the model was saved to."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,7 +217,13 @@ def _check_output(output: Path) -> None:
     from trimtab.errors import BundleError
 
     if not os.path.isdir(output.parent):
-        raise BundleError("cannot be written", where=str(output), expected="a folder that is there", got="none")
+        raise BundleError(
+            "cannot be written",
+            where=str(output),
+            expected="a folder that is there",
+            got="none",
+            hint=f"Make it: mkdir -p {shlex.quote(str(output.parent))}",
+        )
     if os.path.exists(output) and not os.path.isfile(output):
         raise BundleError(
             "cannot be written",

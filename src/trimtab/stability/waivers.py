@@ -93,8 +93,8 @@ def sift(
             EXPIRED,
             RULES[EXPIRED].level,
             "trimtab.toml",
-            f"the waiver {waiver} is past its day",
-            got=str(waiver.expires),
+            f"the waiver {waiver} is past its day ({waiver.expires}): remove it, or renew it with a reason that holds"
+            " today",
         )
         for waiver in waivers
         if waiver.expires < today and _is_for_any(waiver, models)

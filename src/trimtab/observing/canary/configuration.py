@@ -32,6 +32,18 @@ SIDE = "$side"
 
 _MAX_BYTES = 1 << 20
 
+_FIRST_CONFIGURATION = """A first one, by which roots are compared that Prometheus knows under these stages:
+
+  [prometheus]
+  url = "http://127.0.0.1:9090"
+  baseline = "production"
+  canary = "canary"
+
+  [[metrics]]
+  name = "p99 latency"
+  query = 'histogram_quantile(0.99, sum by (le) (rate(trimmer_model_latency_seconds_bucket{stage="$side"}[1m])))'
+  margin = 0.05"""
+
 
 class Bad(StrEnum):
     """Which way a metric must not go."""
@@ -223,7 +235,9 @@ def read_configuration(path: str | os.PathLike[str]) -> Configuration:
         with open(name, "rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as failure:
-        raise ConfigurationError(where=name, expected="a readable file", got=failure.strerror or "") from None
+        raise ConfigurationError(
+            where=name, expected="a readable file", got=failure.strerror or "", hint=_FIRST_CONFIGURATION
+        ) from None
     if len(data) > _MAX_BYTES:
         raise ConfigurationError(where=name, expected=f"at most {_MAX_BYTES} bytes", got="more")
     try:
