@@ -140,8 +140,10 @@ def onnx(model: Model, folder: Path) -> Exported:
         if model.shape == "column":
             constants.append(numpy_helper.from_array(np.array([-1]), f"axes {name}"))
             nodes.append(helper.make_node("Unsqueeze", [f"cast {name}", f"axes {name}"], [name]))
+        elif model.shape == "twice":
+            nodes.append(helper.make_node("Concat", [f"cast {name}"] * 2, [name], axis=-1))
         else:
-            nodes.append(helper.make_node("Concat", [f"cast {name}"] * (1 + bool(model.shape)), [name], axis=-1))
+            nodes.append(helper.make_node("Identity", [f"cast {name}"], [name]))
         outputs.append(helper.make_tensor_value_info(name, element, _returned_shape(it.shape, model.shape)))
     graph = helper.make_graph(nodes, "echo", inputs, outputs, constants)
     path = folder / "model.onnx"
