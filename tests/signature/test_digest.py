@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import msgspec
@@ -13,6 +14,7 @@ from signature_strategies import signatures
 from trimtab.signature.canonical import canonical_json
 from trimtab.signature.dtypes import DType
 from trimtab.signature.model import (
+    Constraints,
     EntryPoint,
     Input,
     Learned,
@@ -144,3 +146,30 @@ def test_literals_that_python_calls_equal_are_told_apart() -> None:
         return Signature(entry_points=(EntryPoint(name="f", overloads=(overload,)),), default_entry_point="f")
 
     assert constants(True, 1).digest != constants(True, True).digest
+
+
+_values = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(1 << 70), 1 << 70),
+    st.booleans(),
+    st.none(),
+    st.text(),
+)
+
+
+@given(_values, st.one_of(st.floats(0, 1e30), st.integers()), st.integers(-(1 << 70), 1 << 70), st.text())
+def test_canonical_json_is_what_python_writes(default: object, limit: float, size: int, name: str) -> None:
+    """To the byte, numbers of any size and characters of any kind too: digests are compared across versions."""
+    changed = ranker(
+        name=name,
+        default=Literal.from_python((default,)),
+        type=Tensor(DType.FLOAT32, (size, name)),
+        constraints=Constraints(range=Range(maximum=limit), categories=(name, limit)),
+    )
+    written = canonical_json(changed)
+    parsed = json.loads(written)
+    assert written == json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    inputs = {each["name"]: each for each in parsed["entry_points"][0]["overloads"][0]["inputs"]}
+    assert inputs[name]["type"]["shape"][0] == size
+    assert inputs[name]["constraints"]["range"]["maximum"] == limit
+    assert inputs[name]["default"]["value"][0].get("value") == default

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,37 +90,36 @@ def _overload(overload: Overload) -> dict[str, Any]:
 
 def _inputs_alone(overload: Overload) -> list[dict[str, Any]]:
     symbols = _Symbols()
-    return [
-        _present(
-            {
-                "name": value.name,
-                "aliases": sorted(value.aliases),
-                "type": symbols.type(value.type),
-                "presence": value.presence,
-                "default": _fields(value.default),
-                "nullable": value.nullable,
-                "features": [_feature(each, symbols, constrained=False) for each in _in_observable_order(value)],
-            }
-        )
-        for value in _in_order(overload.inputs)
-    ]
+    return [_sent(value, symbols, constrained=False) for value in _in_order(overload.inputs)]
 
 
 def _input(value: Input, symbols: _Symbols) -> dict[str, Any]:
-    return _present(
-        {
-            "name": value.name,
-            "path": value.path if value.path != value.name else None,
-            "id": value.id,
-            "aliases": sorted(value.aliases),
-            "type": symbols.type(value.type),
-            "presence": value.presence,
-            "default": _fields(value.default),
-            "nullable": value.nullable,
-            "constraints": _fields(value.constraints),
-            "features": [_feature(each, symbols) for each in _in_observable_order(value)],
-        }
-    )
+    fields = _sent(value, symbols, constrained=True)
+    if value.path is not None and value.path != value.name:
+        fields["path"] = value.path
+    if value.id is not None:
+        fields["id"] = value.id
+    if value.constraints is not None:
+        fields["constraints"] = _fields(value.constraints)
+    return fields
+
+
+def _sent(value: Input, symbols: _Symbols, *, constrained: bool) -> dict[str, Any]:
+    """What a request must carry of an input. constrained: with the constraints of the features inside."""
+    fields = {
+        "name": value.name,
+        "aliases": sorted(value.aliases),
+        "type": symbols.type(value.type),
+        "presence": value.presence,
+        "nullable": value.nullable,
+        "features": [],
+    }
+    if value.features:
+        inside = _in_observable_order(value)
+        fields["features"] = [_feature(each, symbols, constrained=constrained) for each in inside]
+    if value.default is not None:
+        fields["default"] = _fields(value.default)
+    return fields
 
 
 def features_are_columns(value: Input) -> bool:
@@ -162,9 +162,12 @@ _V = TypeVar("_V", "Input", "Output")
 
 def _in_order(values: Sequence[_V]) -> list[_V]:
     """Inputs or outputs by name, then by path, then by type."""
-    if len({(value.name, value.path or "") for value in values}) == len(values):
-        return sorted(values, key=lambda value: (value.name, value.path or ""))  # no two of them need the rest
+    if len({value.name for value in values}) == len(values):
+        return sorted(values, key=_NAME)  # no two of them need the rest
     return sorted(values, key=lambda value: (value.name, value.path or "", str(value.type)))
+
+
+_NAME = operator.attrgetter("name")
 
 
 def _rename_dims(fields: dict[str, Any], rename: Callable[[str], str]) -> None:
@@ -191,9 +194,14 @@ def _whole(value: Any) -> Any:
         return {key: _whole(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [_whole(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    if isinstance(value, float):
+        return _integer(int(value)) if value.is_integer() else msgspec.Raw(json.dumps(value, allow_nan=False).encode())
+    return _integer(value) if type(value) is int else value
+
+
+def _integer(value: int) -> int | msgspec.Raw:
+    """A number as msgspec writes it, which writes none of more than 64 bits, and floats otherwise than Python."""
+    return value if -(1 << 63) <= value < 1 << 64 else msgspec.Raw(b"%d" % value)
 
 
 _SYMBOL = re.compile(r"[A-Za-z_][\w.]*(?!\w*\()")
@@ -225,7 +233,7 @@ class _Symbols:
         if value.dtype is not None:
             fields["dtype"] = value.dtype
         if value.shape is not None:
-            fields["shape"] = [self.rename(dim) if isinstance(dim, str) else dim for dim in value.shape]
+            fields["shape"] = [self.rename(dim) if isinstance(dim, str) else _whole(dim) for dim in value.shape]
         return fields
 
     def _renamed(self, value: Type) -> dict[str, Any]:
@@ -246,7 +254,7 @@ class _Symbols:
 
 
 def _dump(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return msgspec.json.encode(value, order="sorted")
 
 
 def _sha256(data: bytes) -> str:
