@@ -100,6 +100,14 @@ def test_what_is_held_against_what(
     assert of(successors(new, against)) == expected
 
 
+def test_a_version_that_is_a_link_to_nothing_cannot_be_read(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (places / "next" / "ctr" / "99").symlink_to("gone")
+    found = successors(str(places / "next"), str(places / "next")).successors
+    assert ("ctr", 99) in [(each.model, each.new.number) for each in found]
+    assert main(["check", str(places / "next"), "--against", str(places / "next")]) == 1
+    assert f"{places}/next/ctr/99: expected a version's folder, got a link" in "".join(capsys.readouterr())
+
+
 def test_a_version_that_is_not_there_is_said_to_be_so(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And not that the name of its model is missing."""
     monkeypatch.chdir(places)

@@ -105,12 +105,14 @@ class Scanned(NamedTuple):
     """What a scan found.
 
     versions: sorted by model name and version number. problems: folders that could not be listed. notes: what a person
-    may have meant otherwise, such as a model's folder without a version.
+    may have meant otherwise, such as a model's folder without a version. dangling: models and versions that are links
+    which cannot be followed.
     """
 
     versions: list[ArtifactVersion]
     problems: list[BundleError]
     notes: list[str]
+    dangling: list[tuple[str, int]]
 
 
 class ModelRepository:
@@ -134,7 +136,7 @@ class ModelRepository:
     def survey(self) -> Scanned:
         """`scan`, with everything that is wrong or odd. Raises BundleError when the root itself cannot be listed."""
         root = _list(self.root, missing_ok=False)
-        scanned = Scanned([], [], _links(root.dangling, self.root))
+        scanned = Scanned([], [], _links(root.dangling, self.root), [])
         for model in root.folders:
             self._survey_model(model, scanned)
         scanned.versions.sort(key=lambda each: (each.model, each.version))
@@ -154,6 +156,7 @@ class ModelRepository:
         numbers = [name for name in listed.folders if _VERSION.fullmatch(name)]
         links = [name for name in listed.dangling if _VERSION.fullmatch(name)]
         scanned.notes.extend(_links(links, folder))
+        scanned.dangling.extend((model, int(name)) for name in links)
         if not numbers and not links:
             scanned.notes.append(f"{folder}: no version (a folder that is named by a positive integer)")
         for number in numbers:

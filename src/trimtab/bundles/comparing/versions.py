@@ -177,7 +177,15 @@ def versions_in_repository(root: str) -> list[Version]:
         return []
     if surveyed.problems:
         raise surveyed.problems[0]
-    return [of_artifact_version(each) for each in surveyed.versions]
+    found = [of_artifact_version(each) for each in surveyed.versions]
+    found += [_dangling(os.path.join(root, model, str(number)), model, number) for model, number in surveyed.dangling]
+    return sorted(found, key=lambda it: (it.model, it.number)) if surveyed.dangling else found
+
+
+def _dangling(folder: str, model: str, number: int) -> Version:
+    """A version that cannot be read because its folder is a link to nothing: a disk that is not mounted, or a slip."""
+    failure = BundleError(where=folder, expected="a version's folder", got="a link that cannot be followed")
+    return Version(model=model, number=number, name=folder, source=Unreadable(failure), folder=folder)
 
 
 def of_artifact_version(found: ArtifactVersion) -> Version:
