@@ -175,9 +175,9 @@ def folder_refusal(path: str) -> ArtifactError:
             got=f"{len(found)} below: {listed(found)}",
             hint=f"Name one of them: {path.rstrip('/')}/{found[-1]}",
         )
-    versions = sorted((each for each in names if each.isdecimal()), key=int)
-    if versions and len(versions) == len(names):
-        hint = f"Is it a model of a repository? Name a version of it: {path.rstrip('/')}/{versions[-1]}"
+    numbers = sorted((each for each in names if each.isdecimal()), key=int)
+    if numbers and len(numbers) == len(names):
+        hint = f"Is it a model of a repository? Name a version of it: {path.rstrip('/')}/{numbers[-1]}"
     elif "variables" in names or "fingerprint.pb" in names:
         hint = "Other files of a SavedModel are here: is the copy complete?"
     else:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from trimtab.cli.completing import versions_in_force
 from trimtab.cli.exit_codes import EXIT_REFUSED
 from trimtab.cli.store_option import store_option
 
 
 @click.command("can-deploy")
-@click.argument("model", metavar="MODEL:VERSION")
+@click.argument("model", metavar="MODEL:VERSION", shell_complete=versions_in_force)
 @click.option("--to", "stage", type=click.Choice(["canary", "production"]), required=True, help="The stage.")
 @click.option(
     "--tier",

@@ -43,8 +43,8 @@ def canary() -> None:
 @click.option("--report", "report_file", type=_FILE, metavar="FILE.json", help="Write the report there.")
 @_html_option
 @click.option(
-    "--store", "place", envvar="TRIMTAB_STORE", metavar="PLACE",
-    help="The store whose rollout is analyzed: its pending bundle, from when its canary began.  [env: TRIMTAB_STORE]",
+    "--store", "place", envvar="TRIMTAB_STORE", show_envvar=True, metavar="PLACE",
+    help="The store whose rollout is analyzed: its pending bundle, from when its canary began.",
 )  # fmt: skip
 @name_option
 @click.option("--bundle", default="", metavar="DIGEST", help="The bundle that the canary serves, to ask no store.")

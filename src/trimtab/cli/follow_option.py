@@ -21,8 +21,8 @@ def follow_options(command: _Command) -> _Command:
     """`--stage`, `--store`, `--public-key` and `--instance`. Nothing is followed without a stage."""
     options = (
         click.option(
-            "--store", "place", envvar="TRIMTAB_STORE", metavar="PLACE",
-            help="The store to follow: a folder or a URL. Needs --stage.  [env: TRIMTAB_STORE]",
+            "--store", "place", envvar="TRIMTAB_STORE", show_envvar=True, metavar="PLACE",
+            help="The store to follow: a folder or a URL. Needs --stage.",
         ),
         click.option(
             "--stage", type=click.Choice(["canary", "production"]),

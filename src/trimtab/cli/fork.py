@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trimtab.cli.change_forms import as_json as as_json_text
+from trimtab.cli.completing import model_names
 from trimtab.cli.store_option import who_options
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("repository", metavar="REPO", type=click.Path(path_type=Path))
-@click.argument("model")
+@click.argument("model", shell_complete=model_names)
 @click.argument("name", metavar="NEW_NAME")
 @click.option(
     "--version",

@@ -6,9 +6,11 @@ import json
 
 import click
 
+from trimtab.cli.completing import rule_names
+
 
 @click.command()
-@click.argument("rule", required=False)
+@click.argument("rule", required=False, shell_complete=rule_names)
 @click.option(
     "--category",
     type=click.Choice(["FREEZE", "SCHEMA", "FEED", "WIRE"], case_sensitive=False),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from trimtab.cli.completing import bundle_names
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +34,12 @@ def store_option(command: _Command) -> _Command:
 
 def name_option(command: _Command) -> _Command:
     """`--name NAME`: which bundle's history; the only one of the store when left out."""
-    return click.option("--name", default="", help="The bundle's name.  [default: the only one in the store]")(command)
+    return click.option(
+        "--name",
+        default="",
+        shell_complete=bundle_names,
+        help="The bundle's name.  [default: the only one in the store]",
+    )(command)
 
 
 def chosen_name(store: Store, name: str) -> str:
