@@ -150,6 +150,7 @@ def test_literals_that_python_calls_equal_are_told_apart() -> None:
 
 _values = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(1e-9, 1e-4),
     st.integers(-(1 << 70), 1 << 70),
     st.booleans(),
     st.none(),

@@ -194,14 +194,9 @@ def _whole(value: Any) -> Any:
         return {key: _whole(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [_whole(item) for item in value]
-    if isinstance(value, float):
-        return _integer(int(value)) if value.is_integer() else msgspec.Raw(json.dumps(value, allow_nan=False).encode())
-    return _integer(value) if type(value) is int else value
-
-
-def _integer(value: int) -> int | msgspec.Raw:
-    """A number as msgspec writes it, which writes none of more than 64 bits, and floats otherwise than Python."""
-    return value if -(1 << 63) <= value < 1 << 64 else msgspec.Raw(b"%d" % value)
+    if isinstance(value, float):  # msgspec writes others than whole ones otherwise than Python
+        return int(value) if value.is_integer() else msgspec.Raw(json.dumps(value, allow_nan=False).encode())
+    return value
 
 
 _SYMBOL = re.compile(r"[A-Za-z_][\w.]*(?!\w*\()")
@@ -233,7 +228,7 @@ class _Symbols:
         if value.dtype is not None:
             fields["dtype"] = value.dtype
         if value.shape is not None:
-            fields["shape"] = [self.rename(dim) if isinstance(dim, str) else _whole(dim) for dim in value.shape]
+            fields["shape"] = [self.rename(dim) if isinstance(dim, str) else dim for dim in value.shape]
         return fields
 
     def _renamed(self, value: Type) -> dict[str, Any]:
