@@ -199,6 +199,18 @@ def test_what_was_moved_before_a_wait_is_told(typed: Type, store: Store) -> None
     assert (code, said.splitlines()[0]) == (100, "ads: entry 13: abort: leaves_back")
 
 
+def test_a_step_that_is_named_is_made_once_however_often_it_is_typed(typed: Type, store: Store) -> None:
+    settled(typed, store)
+    typed("rollout", "start", pending(store))
+    step = ["rollout", "advance", "--to", "leaf_canary"]
+    assert typed(*step) == (0, "ads: entry 8: advance: leaf_canary\n")
+    assert typed(*step) == (0, "ads: nothing to do: it is at leaf_canary already (entry 8)\n")
+    assert json.loads(typed(*step, "--json")[1])["moved"] == []
+    code, said = typed("rollout", "advance", "--to", "leaf_production")
+    assert (code, "the next step leads to analyzed, and not to leaf_production" in said) == (100, True)
+    assert typed("rollout", "advance", "--to", "analyzed", "--without-analysis", "--why", "x")[0] == 0
+
+
 def test_a_name_that_the_store_does_not_have(typed: Type, store: Store) -> None:
     settled(typed, store)
     for words in (["rollout", "status"], ["rollout", "advance"], ["store", "history"]):

@@ -111,6 +111,13 @@ rollout.add_command(status)
 
 
 @rollout.command()
+@click.option(
+    "--to",
+    type=click.Choice(["leaf_canary", "analyzed", "root_production", "leaf_production", "settled"]),
+    metavar="POSITION",
+    help="Make the step that leads to leaf_canary, analyzed, root_production, leaf_production or settled, and no other;"
+    " nothing is done where it is made already.",
+)
 @click.option("--analysis", type=_FILE, metavar="REPORT", help="The report of the canary's analysis (JSON).")
 @click.option(
     "--without-analysis", is_flag=True, help="Go on without one: --why says who answers for it, and why they may."
@@ -120,6 +127,7 @@ rollout.add_command(status)
 @_on_rollout
 def advance(
     *,
+    to: str | None,
     analysis: Path | None,
     without_analysis: bool,
     gone: tuple[str, ...],
@@ -134,20 +142,29 @@ def advance(
 
     After the leaf canary the report of `trimtab canary analyze` is asked for: its verdict must be pass, it must be
     about this bundle, and be made since the canary serves it. Refused with exit code 100 while somebody has not
-    followed: --wait asks again until they have.
+    followed: --wait asks again until they have. Scripts that may be run again say --to, lest they make two steps.
 
     \b
     Examples:
       trimtab rollout advance --store deploy/store --wait 60
+      trimtab rollout advance --store deploy/store --to leaf_canary
       trimtab rollout advance --store deploy/store --analysis report.json
     """
+    from trimtab.bundles.store.entry import Position
     from trimtab.rollout.reports import read_report
 
     if analysis is not None and without_analysis:
         raise click.UsageError("--analysis and --without-analysis exclude each other.")
     if without_analysis and not why.strip():
         raise click.UsageError("--without-analysis needs --why: it is written into the history.")
-    entry = _rollouts(place, name, as_json=as_json).advance(
+    rollouts = _rollouts(place, name, as_json=as_json)
+    position = Position(to) if to is not None else None
+    reached = rollouts.reached(position) if position is not None else None
+    if reached is not None:
+        print_moved(reached, (), as_json=as_json)
+        return
+    entry = rollouts.advance(
+        to=position,
         report=read_report(analysis) if analysis is not None else None,
         without_analysis=without_analysis,
         gone=gone,

@@ -57,12 +57,15 @@ def start(head: Entry | None, *, name: str, pending: str, by: str, why: str) -> 
     return following(head, by=by, why=why, move="start", pointers=moved, rollout=rollout)
 
 
-def advance(head: Entry, evidence: Evidence, *, analysis: Analysis | None = None, by: str, why: str) -> Entry:
+def advance(
+    head: Entry, evidence: Evidence, *, to: Position | None = None, analysis: Analysis | None = None, by: str, why: str
+) -> Entry:
     """The next step forward.
 
-    analysis: what lets the rollout pass its canary; asked for at LEAF_CANARY, and nowhere else.
-    Raises MoveRefusedError where there is no next step, it is held, or the analysis is missing or not passed;
-    AwaitedError where roots or leaves have not followed yet.
+    to: the one position that it may lead to; None for whichever is next. analysis: what lets the rollout pass its
+    canary; asked for at LEAF_CANARY, and nowhere else.
+    Raises MoveRefusedError where there is no next step, or another one, it is held, or the analysis is missing or not
+    passed; AwaitedError where roots or leaves have not followed yet.
     """
     rollout = _in_motion(head)
     if rollout.held:
@@ -70,6 +73,8 @@ def advance(head: Entry, evidence: Evidence, *, analysis: Analysis | None = None
     position = _FORWARD.get(rollout.position)
     if position is None:
         raise _refused(head, f"the rollout is on its way back ({rollout.position})", _GO_ON_BACK)
+    if to not in (None, position):
+        raise _refused(head, f"the next step leads to {position}, and not to {to}", _NEXT)
     _check_analysis(head, analysis)
     pointers = _forward(head.pointers, position, rollout)
     _wait(head, position, awaited_for(head, position, pointers, evidence))
@@ -255,6 +260,7 @@ def _short(digest: str) -> str:
 
 _FINISH = "Finish it (trimtab rollout advance), or undo it (trimtab rollout abort), then start this one."
 _GO_ON_BACK = "Go on with it: trimtab rollout rollback"
+_NEXT = "See how far it is: trimtab rollout status"
 _NOTHING_TO_UNDO = (
     "See what is in force: trimtab rollout status. A bundle from before that one returns as a new one, built of its"
     " artifacts: trimtab bundle build"

@@ -79,9 +79,15 @@ class Rollouts:
             check_start(self.store, head, pending, configuration)
             return self._append(entry), True
 
+    def reached(self, position: Position) -> Entry | None:
+        """The history's last entry, where the rollout is at a position by it; None where it is not."""
+        head = self.head
+        return head if head is not None and head.rollout is not None and head.rollout.position is position else None
+
     def advance(
         self,
         *,
+        to: Position | None = None,
         report: Report | None = None,
         without_analysis: bool = False,
         gone: Collection[str] = (),
@@ -91,15 +97,15 @@ class Rollouts:
     ) -> Entry:
         """Make the next step forward.
 
-        report: of the canary's analysis, where one is asked for. without_analysis: `why` says who answers for it
-        instead. gone: names of leaves that have ended for good; they are no longer awaited. wait_s: for how long to
-        wait for those who have not followed.
+        to: make the step that leads there and no other. report: of the canary's analysis, where one is asked for.
+        without_analysis: `why` says who answers for it instead. gone: names of leaves that have ended for good; they
+        are no longer awaited. wait_s: for how long to wait for those who have not followed.
         """
         why = self._with_gone(gone, why)
 
         def move(head: Entry, evidence: Evidence) -> Entry:
             analysis = _analysis(head, evidence, report, without_analysis, why)
-            return machine.advance(head, evidence, analysis=analysis, by=by, why=why)
+            return machine.advance(head, evidence, to=to, analysis=analysis, by=by, why=why)
 
         return self._wait(move, gone, wait_s)
 
