@@ -62,15 +62,19 @@ def _as_we_write_it(data: bytes) -> Any:
 
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 
 
 def _nested_at_most(data: bytes, depth: int) -> bool:
     """Whether JSON has at most so many containers in each other: each round takes the innermost ones out."""
-    brackets = _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS)
+    if b"\\" not in data:  # then quotes alone say what is in a string, and two that meet say nothing
+        data = data.translate(None, _NO_MARKS).replace(b'""', b"")
+    brackets = _STRINGS.sub(b"", data).translate(_ALL_SQUARE, _NO_BRACKETS)
     for _ in range(depth):
         if not brackets:
             return True
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        brackets = brackets.replace(b"[]", b"")
     return not brackets
 
 
