@@ -18,6 +18,7 @@ from trimtab.bundles.store.acknowledged import Acknowledgment, acknowledge, ackn
 from trimtab.bundles.store.objects import TRIES, ObjectStorage, object_storage
 from trimtab.bundles.store.opening import open_store, storage_at
 from trimtab.bundles.store.pointers import Pointer, Stage, Tier
+from trimtab.bundles.store.pruning import prune
 from trimtab.bundles.store.publishing import publish
 from trimtab.bundles.store.store import Store
 from trimtab.bundles.store.verifying import verify_store
@@ -234,3 +235,17 @@ def test_a_server_that_is_not_ours_agrees(moto: str, monkeypatch: pytest.MonkeyP
     store.storage.delete("probe")
     assert store.storage.read("probe", 10) is None
     assert verify_store(store).sound
+
+
+@pytest.mark.usefixtures("server")
+def test_what_nobody_needs_is_pruned() -> None:
+    store = Store.create(quick())
+    for bundle, names in ((OLD, "a"), (NEW, "ab")):
+        publish(store, bundle, documents(a_signature(*names)).get)
+    assert store.append(begin())
+    time.sleep(1.1)  # most servers tell the time to the second
+    done = prune(store, 0)
+    assert ([each.digest for each in done.bundles], done.signatures, done.kept) == ([NEW.digest], 1, 1)
+    assert store.bundles() == [OLD.digest]
+    assert verify_store(store).sound
+    assert not [key for key in store.storage.keys("") if key.startswith(("claimed/", "condemned/"))]

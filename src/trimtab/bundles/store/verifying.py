@@ -142,7 +142,7 @@ class _Findings:
             known[int(match["number"])] = None
             known[int(match["number"])] = store.entry(match["name"], int(match["number"]))
         elif kind in tuple(Mark):
-            yield "a start or a prune is under way, or was killed: the next prune removes it in an hour"
+            yield "a start or a prune is under way, or was killed: a prune removes the mark an hour later"
         else:
             said = decode_acknowledgment(store.storage.read(key, MAX_ENTRY_BYTES) or b"", key)
             self.acknowledged.append((key, match["name"], said.entry))
