@@ -10,6 +10,7 @@ from trimtab.signature.types import Literal
 from trimtab.stability.category import Category
 from trimtab.stability.change import Seen, change_of
 from trimtab.stability.columns import column_changes
+from trimtab.stability.lists import holds_lists
 from trimtab.stability.order import input_order_changes, names, output_order_changes
 from trimtab.stability.outputs import output_changes
 from trimtab.stability.pairing import (
@@ -24,7 +25,7 @@ from trimtab.stability.places import place_changes
 from trimtab.stability.plain import text
 from trimtab.stability.rules import RULES
 from trimtab.stability.shapes import Symbols
-from trimtab.stability.values import describe, value_changes
+from trimtab.stability.values import Meant, describe, value_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ class _Whole(NamedTuple):
     """What the comparison of parts must know of the two signatures.
 
     allowlist: of the new one. one_format: whether both are of one, which is asked of every name and place that a format
-    gives by itself. open_is_number: see `value_changes`.
+    gives by itself. open_is_number: see `Meant`.
     """
 
     allowlist: frozenset[str]
@@ -156,10 +157,8 @@ def _signature_changes(place: str, old: Overload, new: Overload, whole: _Whole) 
             problem = "the input is gone, but its name is not"
             yield Seen("INPUT_NO_DELETE_UNLESS_TRIMMED", f"{place}: input {pair.old.name}", problem, describe(pair.old))
             continue
-        exemplary = _from_examples(pair, "type")
-        yield from value_changes(
-            "INPUT", pair, f"{place}: ", symbols, exemplary=exemplary, open_is_number=whole.open_is_number
-        )
+        meant = Meant(exemplary=_from_examples(pair, "type"), open_is_number=whole.open_is_number)
+        yield from value_changes("INPUT", pair, f"{place}: ", symbols, meant)
         if pair.old is not None and pair.new is not None:
             subject = f"{place}: input {pair.old.name}"
             yield from place_changes("INPUT", pair.old, pair.new, subject, one_format=whole.one_format)
@@ -203,9 +202,9 @@ def _features_changes(
         )
         yield Seen(rule, subject, problem, *(names(it.name for it in side.features) for side in (old, new)))
         return
-    exemplary = _from_examples(Pair(old, new), "features")
+    meant = Meant(exemplary=_from_examples(Pair(old, new), "features"), listed=holds_lists(old) and holds_lists(new))
     for pair in features:
-        yield from value_changes("FEATURE", pair, f"{subject}, ", symbols, exemplary=exemplary)
+        yield from value_changes("FEATURE", pair, f"{subject}, ", symbols, meant)
     if columns:
         yield from column_changes(old, new, features, subject)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from trimtab.signature.model import Constraints, Feature, Input, Learned, Presence, Range
 from trimtab.signature.types import Literal
 from trimtab.stability.change import Seen
+from trimtab.stability.lists import list_changes
 from trimtab.stability.plain import plain, text
 from trimtab.stability.types import may_be_none, number_for_text, of_one_batch, type_changes
 
@@ -19,20 +20,23 @@ if TYPE_CHECKING:
 Value: TypeAlias = Input | Feature
 
 
-def value_changes(
-    kind: str,
-    pair: Pair[Input] | Pair[Feature],
-    place: str,
-    symbols: Symbols,
-    *,
-    exemplary: bool = False,
-    open_is_number: bool = False,
-) -> Iterator[Seen]:
-    """The changes of one pair. kind: `INPUT` or `FEATURE`. place: what the subject lies in.
+class Meant(NamedTuple):
+    """What the types of a pair mean beyond what they say.
 
-    exemplary: whether both types are those of example inputs, whose leading size is the batch that happened to be used.
+    exemplary: whether both are those of example inputs, whose leading size is the batch that happened to be used.
     open_is_number: whether the new one's format leaves the dtypes of numbers open, and states those of categories.
+    listed: whether they are given to what a request carries as a flat list of values.
     """
+
+    exemplary: bool = False
+    open_is_number: bool = False
+    listed: bool = False
+
+
+def value_changes(
+    kind: str, pair: Pair[Input] | Pair[Feature], place: str, symbols: Symbols, meant: Meant
+) -> Iterator[Seen]:
+    """The changes of one pair. kind: `INPUT` or `FEATURE`. place: what the subject lies in."""
     old, new = pair.old, pair.new
     noun = kind.lower()
     if old is None:
@@ -52,13 +56,14 @@ def value_changes(
         *_categories(old, new),
     ):
         yield Seen(f"{kind}_{rule}", subject, problem, before, after)
-    type_ = of_one_batch(old.type, new.type) if exemplary else new.type
+    type_ = of_one_batch(old.type, new.type) if meant.exemplary else new.type
     if type_ != new.type:
         sides = text(old.type), text(new.type)
         yield Seen(f"{kind}_BATCH_SEEN", subject, "the batch of the example changed", *sides)
-    if open_is_number and _listing(new) is None:
+    if meant.open_is_number and _listing(new) is None:
         type_ = number_for_text(old.type, type_)
-    for change in type_changes(old.type, type_, symbols):
+    listed = list_changes(old.type, type_) if meant.listed else None
+    for change in type_changes(old.type, type_, symbols) if listed is None else listed:
         rule = "SAME_KIND" if (kind, change.rule) == ("FEATURE", "SAME_CONSTANT") else change.rule
         sides = text(old.type), text(new.type)
         yield Seen(f"{kind}_{rule}", subject, change.problem, *sides)
