@@ -211,6 +211,15 @@ def test_a_step_that_is_named_is_made_once_however_often_it_is_typed(typed: Type
     assert typed("rollout", "advance", "--to", "analyzed", "--without-analysis", "--why", "x")[0] == 0
 
 
+def test_status_tells_who_holds_it_and_why(typed: Type, store: Store) -> None:
+    settled(typed, store)
+    typed("rollout", "start", pending(store))
+    typed("rollout", "hold", "--why", "lunch", "--by", "ada")
+    said = typed("rollout", "status")[1]
+    assert "; held by ada at 20" in said
+    assert "Z: lunch\n" in said
+
+
 def test_a_name_that_the_store_does_not_have(typed: Type, store: Store) -> None:
     settled(typed, store)
     for words in (["rollout", "status"], ["rollout", "advance"], ["store", "history"]):

@@ -61,7 +61,9 @@ def chosen_name(store: Store, name: str) -> str:
             where=store.name,
             expected="one bundle name with a history" if not names else "the name of a bundle",
             got=", ".join(names) if names else "none",
-            hint="Say which: --name NAME" if names else "Begin one: trimtab rollout start BUNDLE",
+            hint="Say which: --name NAME. All of them at once: trimtab store show"
+            if names
+            else "Begin one: trimtab rollout start BUNDLE",
         )
     return names[0]
 

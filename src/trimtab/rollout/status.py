@@ -121,7 +121,7 @@ def status(store: Store, name: str) -> RolloutStatus:
     first = store.entry(name, rollout.started) or head
     position = machine.next_position(head)
     awaited = machine.awaited_next(head, evidence)
-    needs = _needs(rollout)
+    needs = _needs(head, rollout)
     back = _back(head, rollout)
     return RolloutStatus(
         name=name,
@@ -211,11 +211,14 @@ def _in_force(head: Entry, followers: tuple[Follower, ...]) -> list[InForce]:
     return found
 
 
-def _needs(rollout: Rollout) -> str:
-    if rollout.held:
-        return f"to be released (trimtab rollout hold --release); held: {rollout.held}"
+def _needs(head: Entry, rollout: Rollout) -> str:
+    if rollout.held:  # by the last entry: nothing goes on until it is released
+        return f"to be released (trimtab rollout hold --release); held by {head.by} at {head.at[:19]}Z: {rollout.held}"
     if rollout.position is Position.LEAF_CANARY:
-        return "the report of the canary's analysis (trimtab rollout advance --analysis REPORT.json)"
+        return (
+            "the report of the canary's analysis (trimtab canary analyze CONFIG --report REPORT.json, then trimtab"
+            " rollout advance --analysis REPORT.json)"
+        )
     return ""
 
 
