@@ -34,10 +34,12 @@ def with_named_places(derived: Overload, paths: Iterable[str]) -> Overload:
 
     As it is, where the document does not have as many names of its own as there are places.
     """
-    roots = dict.fromkeys(split_path(each.call_path)[0] for each in derived.inputs)
     places = list(dict.fromkeys(at for each in derived.inputs if (at := _place(each.call_path)) is not None))
+    if not places:
+        return derived
+    roots = dict.fromkeys(split_path(each.call_path)[0] for each in derived.inputs)
     names = [root for root in dict.fromkeys(split_path(path)[0] for path in paths) if root not in roots]
-    if not places or len(names) != len(places):
+    if len(names) != len(places):
         return derived
     named = dict(zip(places, names, strict=True))
     return replace(derived, inputs=tuple(_moved(each, named) for each in derived.inputs))
@@ -45,6 +47,8 @@ def with_named_places(derived: Overload, paths: Iterable[str]) -> Overload:
 
 def _place(path: str) -> _Place | None:
     """The place of the argument that a path begins with, where it has no name."""
+    if not path.startswith(_NAMELESS):
+        return None
     root, steps = split_path(path)
     first = steps[0] if steps else None
     return (

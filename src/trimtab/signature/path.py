@@ -47,6 +47,8 @@ def parse_path(path: str) -> tuple[str, tuple[Step, ...]]:
     """The parameter's name and the steps below it: the inverse of `format_path`. SignatureError on other text."""
     head = _ROOT.match(path)
     position = head.end() if head else 0
+    if position == len(path):
+        return path, ()
     steps: list[Step] = []
     while position < len(path):
         match = _STEP.match(path, position)
