@@ -48,22 +48,22 @@ def chosen_name(store: Store, name: str) -> str:
 
     if name and store.entry(name, 1) is not None:
         return name
-    names = store.names()
+    names, begin = store.names(), "Begin one: trimtab rollout start BUNDLE"
     if name:
         raise StoreError(
             where=store.name,
             expected=f"the name of a bundle with a history ({', '.join(names) or 'there is none'})",
             got=repr(name),
-            hint="Begin one: trimtab rollout start BUNDLE",
+            hint=begin,
         )
-    if len(names) != 1:
+    if not names:
+        raise StoreError(where=store.name, expected="one bundle name with a history", got="none", hint=begin)
+    if len(names) > 1:
         raise StoreError(
             where=store.name,
-            expected="one bundle name with a history" if not names else "the name of a bundle",
-            got=", ".join(names) if names else "none",
-            hint="Say which: --name NAME. All of them at once: trimtab store show"
-            if names
-            else "Begin one: trimtab rollout start BUNDLE",
+            expected="the name of a bundle",
+            got=", ".join(names),
+            hint="Say which: --name NAME. All of them at once: trimtab store show",
         )
     return names[0]
 
