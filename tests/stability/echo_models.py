@@ -54,7 +54,7 @@ class Model:
     shape: str = ""
     """Of what is returned: a `column` has a last dimension of 1 more, `twice` a last size twice as large."""
     structure: str = "mapping"
-    """How a Keras model takes its inputs: as a mapping, a list, or the one array."""
+    """How a Keras model takes its inputs: as a mapping, a list, or the one array; `sequential` takes and gives one."""
 
     def change(self, name: str, /, **changed: Any) -> Model:
         """The model with one input changed."""
@@ -125,7 +125,7 @@ def onnx(model: Model, folder: Path) -> Exported:
 
     inputs, outputs, nodes, constants = [], [], [], []
     for it in model.inputs:
-        element = helper.np_dtype_to_tensor_dtype(np.dtype(it.dtype))
+        element = _element(it.dtype)
         inputs.append(helper.make_tensor_value_info(it.name, element, it.shape))
         if it.default is not None:
             constants.append(numpy_helper.from_array(np.full(it.shape, it.default, it.dtype), it.name))
@@ -135,8 +135,9 @@ def onnx(model: Model, folder: Path) -> Exported:
             constants.append(numpy_helper.from_array(np.arange(it.top + 1, dtype=it.dtype), f"table {it.name}"))
             nodes.append(helper.make_node("Gather", [f"table {it.name}", it.name], [f"looked up {it.name}"]))
             source = f"looked up {it.name}"
-        element = helper.np_dtype_to_tensor_dtype(np.dtype(model.cast or it.dtype))
-        nodes.append(helper.make_node("Cast", [source], [f"cast {name}"], to=element))
+        element = _element(model.cast or it.dtype)
+        how = {} if it.dtype == "string" else {"to": element}
+        nodes.append(helper.make_node("Cast" if how else "Identity", [source], [f"cast {name}"], **how))
         if model.shape == "column":
             constants.append(numpy_helper.from_array(np.array([-1]), f"axes {name}"))
             nodes.append(helper.make_node("Unsqueeze", [f"cast {name}", f"axes {name}"], [name]))
@@ -149,6 +150,13 @@ def onnx(model: Model, folder: Path) -> Exported:
     path = folder / "model.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(path))
     return _through_the_leaf(path, model)
+
+
+def _element(dtype: str) -> int:
+    """ONNX's code of a dtype."""
+    from onnx import TensorProto, helper
+
+    return TensorProto.STRING if dtype == "string" else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
 def _returned_shape(shape: tuple[Any, ...], how: str) -> tuple[Any, ...]:

@@ -55,14 +55,17 @@ def keras(model: Model, folder: Path) -> Exported:
     prefix = len(model.prefix)
 
     def run(arrays: Arrays) -> Arrays:
-        return {name[prefix:]: it.numpy() for name, it in loaded(structured(model, arrays)).items()}
+        returned = loaded(structured(model, arrays))
+        if model.structure == "sequential":
+            return {model.inputs[0].meaning: returned.numpy()}
+        return {name[prefix:]: it.numpy() for name, it in returned.items()}
 
     return Exported(declared(path, model), run)
 
 
 def structured(model: Model, arrays: Arrays) -> Any:
     """Arrays as a Keras model takes them, None for those that are not there."""
-    if model.structure == "array":
+    if model.structure in ("array", "sequential"):
         return arrays[model.inputs[0].name]
     given = {it.name: arrays.get(it.name) for it in model.inputs}
     return given if model.structure == "mapping" else list(given.values())
@@ -163,6 +166,9 @@ def _keras_model(model: Model) -> Any:
         it.name: keras.Input(batch_shape=_sizes(it), dtype=it.dtype, name=it.name, optional=it.optional)
         for it in model.inputs
     }
+    if model.structure == "sequential":
+        (it,) = model.inputs
+        return keras.Sequential([*inputs.values(), keras.layers.Identity(dtype=it.dtype)])
     returned = {model.prefix + it.meaning: _keras_echo(it, inputs[it.name], model.cast) for it in model.returned}
     if model.structure == "array":
         (taken,) = inputs.values()

@@ -23,6 +23,7 @@ BASE = Model((USER, ITEM))
 DEFAULTED = BASE.plus(Field("bias", shape=(1,), default=0.5))
 KNOWN = BASE.change("item", id="f:1")
 LOOKED_UP = BASE.change("item", top=9)
+WORDED = BASE.plus(Field("word", "string"))
 OPEN = Model((Field("user", shape=(None, None)), Field("item", "int64", ("n",))))
 TIED = Model((Field("user", shape=("n", 3)), Field("item", "int64", ("n",))))
 UNTIED = Model((Field("user", shape=("m", 3)), Field("item", "int64", ("n",))))
@@ -40,6 +41,10 @@ ONNX = [
     ("float32 to int8", BASE, BASE.change("user", dtype="int8"), "INPUT_SAME_DTYPE"),
     ("int64 to float32", BASE, BASE.change("item", dtype="float32"), "INPUT_SAME_DTYPE"),
     ("float32 to int32, of one width", BASE, BASE.change("user", dtype="int32"), "INPUT_SAME_DTYPE"),
+    ("text to numbers", WORDED, WORDED.change("word", dtype="int64"), "INPUT_SAME_DTYPE"),
+    ("numbers to text", WORDED.change("word", dtype="int64"), WORDED, "INPUT_SAME_DTYPE"),
+    ("a text more", BASE, WORDED, "INPUT_NO_ADD_REQUIRED"),
+    ("a text less", WORDED, BASE, ""),
     ("a dimension more", BASE, BASE.change("item", shape=("batch", 1)), "INPUT_SAME_RANK"),
     ("a dimension less", BASE, BASE.change("user", shape=("batch",)), "INPUT_SAME_RANK"),
     ("two dimensions more", BASE, BASE.change("item", shape=("batch", 1, 1)), "INPUT_SAME_RANK"),
@@ -222,6 +227,7 @@ TFLITE = [
 
 LISTED = replace(BASE, structure="list")
 ALONE = Model((USER,), structure="array")
+CHAIN = replace(ALONE, structure="sequential")
 MAYBE_ITEM = BASE.change("item", optional=True, dtype="float32")
 LETTERS = BASE.plus(Field("letter", "string", categories=("a", "b", "c")))
 KERAS = [
@@ -239,6 +245,15 @@ KERAS = [
     ),
     ("renamed", BASE, BASE.change("item", name="item_id", key="item"), "INPUT_NO_ADD_REQUIRED"),
     ("the only one renamed", ALONE, ALONE.change("user", name="input_layer_1", key="user"), "INPUT_NO_ADD_REQUIRED"),
+    ("a chain's input renamed", CHAIN, CHAIN.change("user", name="input_layer_1", key="user"), "INPUT_NO_ADD_REQUIRED"),
+    ("a chain of another dtype", CHAIN, CHAIN.change("user", dtype="float64"), "INPUT_SAME_DTYPE"),
+    ("a chain of another size", CHAIN, CHAIN.change("user", shape=("batch", 5)), "INPUT_DIM_NOT_NARROWED"),
+    ("a chain of any size", CHAIN, CHAIN.change("user", shape=("batch", None)), ""),
+    ("a chain of another rank", CHAIN, CHAIN.change("user", shape=("batch", 3, 1)), "INPUT_SAME_RANK"),
+    ("a chain of what was a functional model", ALONE, CHAIN, ""),
+    ("a chain of what took a mapping", Model((USER,)), CHAIN, ""),
+    ("a chain of what took more", BASE, CHAIN, ""),
+    ("what was a chain takes more", CHAIN, BASE, "INPUT_NO_ADD_REQUIRED"),
     ("renamed under its id", KNOWN, KNOWN.change("item", name="item_id", key="item"), "INPUT_NO_RENAME"),
     ("renamed, with an alias", KNOWN, KNOWN.change("item", name="item_id", key="item", aliases=("item",)), ""),
     ("inputs in another order", BASE, BASE.with_inputs(*reversed(BASE.inputs)), ""),
