@@ -134,6 +134,20 @@ def test_marks_of_the_killed_go_after_an_hour(tmp_path: Path) -> None:
     assert not any(is_marked(store, bundles[1].digest, mark) for mark in Mark)
 
 
+def test_a_prune_that_was_killed_keeps_nobody_from_starting_for_more_than_an_hour(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "store")
+    bundle = put(store, {"ctr": {1: "a"}})
+    left = marked(store, bundle.digest, Mark.CONDEMNED)
+    left.__enter__()
+    with pytest.raises(StoreError, match="is being pruned"), claimed(store, bundle.digest):
+        pass
+    (mark,) = (tmp_path / "store" / "condemned").rglob("*.json")
+    os.utime(mark, (mark.stat().st_mtime - 3700,) * 2)
+    with claimed(store, bundle.digest):
+        assert is_marked(store, bundle.digest, Mark.CLAIMED)
+    assert mark.exists()
+
+
 def test_a_publish_puts_back_what_a_prune_took_from_under_it(tmp_path: Path) -> None:
     store, _ = history(tmp_path)
     bundle = put(new_store(tmp_path / "other"), {"new": {1: "xy"}}, serial=9, name="home")

@@ -115,6 +115,22 @@ def test_a_version_that_was_rolled_back_does_not_return_with_other_inputs(store:
     start(store, {**LIVE, "new": {2: "zy"}}, serial=3)
 
 
+def test_a_bundle_that_was_rolled_back_again_and_again_is_read_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = put(store, {**LIVE, "new": {1: "z"}}, serial=2)
+    rollouts = Rollouts(store, "ads")
+    for _ in range(3):
+        rollouts.start(back, configuration=FREEZE, **WHO)
+        rollouts.go_back("abort", **WHO)
+    read: list[str] = []
+    bundle = Store.bundle
+    monkeypatch.setattr(Store, "bundle", lambda self, digest: (read.append(digest), bundle(self, digest))[1])
+    start(store, {**LIVE, "other": {1: "z"}}, serial=3)
+    assert sorted(read) == sorted(set(read))
+    assert back.digest in read
+
+
 def test_nor_after_others_were_rolled_out_since(store: Store) -> None:
     start(store, {**LIVE, "new": {1: "z"}})
     Rollouts(store, "ads").go_back("abort", **WHO)

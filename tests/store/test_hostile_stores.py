@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from store_making import NEW, NEXT, OLD, a_bundle, a_signature, a_store, begin, documents, start, touched
 
+from trimtab.bundles.bundle import Bundle, decode_bundle
+from trimtab.bundles.store import store as store_module
 from trimtab.bundles.store.acknowledged import Acknowledgment, acknowledge, acknowledged
 from trimtab.bundles.store.entry import Entry, Position, encode_entry, following
 from trimtab.bundles.store.local import LocalStorage
@@ -436,3 +440,25 @@ def test_a_history_names_only_bundles_of_its_name(tmp_path: Path) -> None:
     assert store.append(begin(other.digest))
     (flaw,) = [each for each in verify_store(store).flaws if each.level is Level.ERROR]
     assert flaw.problem == f"the bundle {other.digest} is in force, and its name is home"
+
+
+def test_of_many_bundles_few_are_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes several times its size meanwhile, and a store may have many that are large."""
+    store = a_store(tmp_path / "store")
+    for serial in range(1, 13):
+        store.put_bundle(a_bundle("a", serial=serial))
+    now, most, lock = 0, 0, threading.Lock()
+
+    def slowly(data: bytes, where: str) -> Bundle:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return decode_bundle(data, where)
+
+    monkeypatch.setattr(store_module, "decode_bundle", slowly)
+    assert verify_store(store).sound
+    assert most <= 2

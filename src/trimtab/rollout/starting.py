@@ -89,17 +89,20 @@ def _check_built_on(live: Bundle, pending: Bundle) -> None:
 def _others(store: Store, head: Entry | None, name: str) -> Iterator[_Known]:
     """Bundles besides the one in force that a root may hold: those that were rolled back, and those of other names.
 
-    What was in force before is covered by the one in force: that one was held to it when it was started.
+    What was in force before is covered by the one in force: that one was held to it when it was started. Each comes
+    once, however often it was rolled back.
     """
+    called: dict[str, str] = {}
     while head is not None and head.rollout is not None:
         if head.rollout.position is Position.ROLLED_BACK:
-            number = head.rollout.started
-            yield _Known(store.bundle(head.rollout.pending), f"the bundle that was rolled back (entry {number})")
+            called.setdefault(head.rollout.pending, f"the bundle that was rolled back (entry {head.rollout.started})")
         head = store.entry(head.name, head.rollout.started - 1) if head.rollout.started > 1 else None
     for other in store.names():
         entry = store.head(other) if other != name else None
         for digest in sorted(entry.pointers.bundles) if entry is not None else ():
-            yield _Known(store.bundle(digest), f"the bundle {other} of this store")
+            called.setdefault(digest, f"the bundle {other} of this store")
+    for digest, words in called.items():
+        yield _Known(store.bundle(digest), words)
 
 
 def _check_in_place(known: _Known, pending: Bundle) -> None:

@@ -40,7 +40,8 @@ def claimed(store: Store, digest: str) -> Iterator[None]:
             raise StoreError(
                 "the bundle is being pruned",
                 where=f"{store.name}: {digest}",
-                hint="Wait until that is done (trimtab store prune), then publish the bundle and start it again.",
+                hint="Wait until that is done (trimtab store prune), then publish the bundle and start it again. Of a"
+                " prune that was killed the mark counts for an hour.",
             )
         yield
 
@@ -57,18 +58,26 @@ def marked(store: Store, digest: str, mark: Mark) -> Iterator[None]:
 
 
 def is_marked(store: Store, digest: str, mark: Mark) -> bool:
-    """Whether somebody has marked a bundle so."""
-    return bool(store.storage.keys(_folder(mark, digest)))
+    """Whether somebody who may still be at it has marked a bundle so."""
+    keys = store.storage.keys(_folder(mark, digest))
+    return bool(keys) and not all(left_over for _, left_over in _aged(store, keys))
 
 
 def sweep(store: Store) -> None:
     """Remove the marks that kills left behind."""
-    now = store.now()
     for mark in Mark:
-        for key in store.storage.keys(f"{mark}/"):
-            written = store.storage.changed_at(key)
-            if written is not None and now - written > LEFT_OVER_S:
+        for key, left_over in _aged(store, store.storage.keys(f"{mark}/")):
+            if left_over:
                 store.storage.delete(key)
+
+
+def _aged(store: Store, keys: list[str]) -> Iterator[tuple[str, bool]]:
+    """Marks that are still there, each with whether a kill must have left it."""
+    now = store.now() if keys else 0.0
+    for key in keys:
+        written = store.storage.changed_at(key)
+        if written is not None:
+            yield key, now - written > LEFT_OVER_S
 
 
 def _folder(mark: Mark, digest: str) -> str:

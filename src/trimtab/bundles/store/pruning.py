@@ -7,7 +7,8 @@ end of a history names is never touched, whoever publishes, starts or rolls back
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -20,7 +21,6 @@ from trimtab.signature.document import MAX_DOCUMENT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from trimtab.bundles.bundle import Bundle
     from trimtab.bundles.store.store import Store
 
 
@@ -82,25 +82,25 @@ class _Found:
         known = uses(store)
         self._now = store.now()
         self.heads = known.heads
-        found = (self._prunable(bundle, known.of.get(digest, Use())) for digest, bundle in bundles.items())
+        found = (self._prunable(digest, each, known.of.get(digest, Use())) for digest, each in bundles.items())
         going = [each for each in found if each is not None]
         self.going = tuple(sorted(going, key=lambda each: (each.name, each.serial, each.digest)))
         gone = {each.digest for each in going}
         self.staying = {digest: bundle for digest, bundle in bundles.items() if digest not in gone}
 
-    def orphans(self, staying: Mapping[str, Bundle]) -> list[str]:
+    def orphans(self, staying: Mapping[str, _Bundle]) -> list[str]:
         """Signature documents, old enough, that none of some bundles names."""
         free = sorted(frozenset(self._store.signatures()) - _named(staying.values()))
         ages = at_once(free, lambda digest: self._age(_key("signatures", digest)))
         return [digest for digest, age_s in ages if age_s is not None and age_s > self._keep_s]
 
-    def _prunable(self, bundle: Bundle, use: Use) -> Prunable | None:
-        age_s = self._age(_key("bundles", bundle.digest))
+    def _prunable(self, digest: str, bundle: _Bundle, use: Use) -> Prunable | None:
+        age_s = self._age(_key("bundles", digest))
         lately = use.dropped_s is not None and use.dropped_s <= self._keep_s
         if use.needed or lately or age_s is None or age_s <= self._keep_s:
             return None
         return Prunable(
-            digest=bundle.digest,
+            digest=digest,
             name=bundle.name,
             serial=bundle.serial,
             age_s=age_s,
@@ -152,24 +152,34 @@ _AT_A_TIME = 256
 """So many documents are held in memory until it is known that nobody wants them."""
 
 
-def _named(bundles: Iterable[Bundle]) -> frozenset[str]:
-    models = (model for bundle in bundles for model in bundle.models.values())
-    return frozenset(version.digest for model in models for version in model.versions.values())
+class _Bundle(NamedTuple):
+    """What is held of a bundle: a store may have more of them than there is memory for."""
+
+    name: str
+    serial: int
+    signatures: frozenset[str]
 
 
-def _bundles(store: Store, digests: Collection[str]) -> dict[str, Bundle]:
+def _named(bundles: Iterable[_Bundle]) -> frozenset[str]:
+    return frozenset[str]().union(*(bundle.signatures for bundle in bundles))
+
+
+def _bundles(store: Store, digests: Collection[str]) -> dict[str, _Bundle]:
     """The bundles of digests, without those that somebody else removed meanwhile."""
     found = at_once(sorted(digests), lambda digest: _bundle(store, digest))
     return {digest: bundle for digest, bundle in found if bundle is not None}
 
 
-def _bundle(store: Store, digest: str) -> Bundle | None:
+def _bundle(store: Store, digest: str) -> _Bundle | None:
     try:
-        return store.bundle(digest)
+        bundle = store.bundle(digest)
     except StoreError:
         if store.has_bundle(digest):
             raise
         return None
+    versions = (version for model in bundle.models.values() for version in model.versions.values())
+    # Bundles that follow one another name nearly the same signatures: all of them share the texts.
+    return _Bundle(bundle.name, bundle.serial, frozenset(sys.intern(version.digest) for version in versions))
 
 
 def _key(kind: str, digest: str) -> str:

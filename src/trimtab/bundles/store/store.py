@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import threading
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -108,7 +109,8 @@ class Store:
         key = _by_digest("bundles", digest)
         data = self._required(key, MAX_BUNDLE_BYTES)
         try:
-            bundle = decode_bundle(data, f"{self.name}: {key}")
+            with _DECODING:
+                bundle = decode_bundle(data, f"{self.name}: {key}")
         except BundleError as failure:
             raise StoreError(
                 failure.problem, where=failure.where, expected=failure.expected, got=failure.got, hint=_DAMAGED
@@ -305,6 +307,9 @@ def _decode_settings(data: bytes, where: str) -> Settings:
     hint = "Made by a newer trimtab? Upgrade this one: pip install --upgrade trimtab"
     return decode_versioned(data, Settings, key="store_version", version=STORE_VERSION, where=where, hint=hint)
 
+
+_DECODING = threading.BoundedSemaphore(2)
+"""How many bundles are decoded at once by a process: each takes several times its size meanwhile, and one processor."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BEGINNING = re.compile(r"sha256:[0-9a-f]{8,63}")
