@@ -10,7 +10,7 @@ from trimtab.converting.converter import FeatureConverter
 from trimtab.errors import ConversionError
 from trimtab.protocols import oip
 from trimtab.signature.dtypes import DType
-from trimtab.signature.model import EntryPoint, Input, Overload, Presence, Range, Signature
+from trimtab.signature.model import EntryPoint, Input, Learned, Overload, Presence, Range, Signature
 from trimtab.signature.types import Literal, Mapping, Optional, Ragged, Scalar, Sequence, Tensor
 
 AGE = Input(name="user_age", type=Tensor(DType.FLOAT32, ("N", 1)))
@@ -291,3 +291,16 @@ def test_bfloat16_is_refused_where_nobody_could_tell_its_bits_from_numbers():
         converter.from_request(message.SerializeToString())
     message.inputs[0].datatype = "UINT16"
     assert converter.from_request(message.SerializeToString()).arrays["x"].tolist() == [0x3FC0]
+
+
+def test_the_batch_of_an_example_is_any():
+    traced = Input(name="x", type=Tensor(DType.FLOAT32, (8, 4)), learned={"type": Learned.EXAMPLE})
+    converter = FeatureConverter(signature_of([traced], {}))
+    for rows in (1, 3, 8):
+        arrays = converter.from_columns({"x": np.ones((rows, 4), np.float32)}).arrays
+        assert arrays["x"].shape == (rows, 4)
+    with pytest.raises(ConversionError, match=r"expected float32 \[\?, 4\], got float32 \[8, 3\]"):
+        converter.from_columns({"x": np.ones((8, 3), np.float32)})
+    declared = Input(name="x", type=traced.type, learned={"type": Learned.DECLARED})
+    with pytest.raises(ConversionError, match=r"expected float32 \[8, 4\], got float32 \[3, 4\]"):
+        FeatureConverter(signature_of([declared], {})).from_columns({"x": np.ones((3, 4), np.float32)})

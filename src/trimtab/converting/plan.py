@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trimtab.converting.contents import constant
 from trimtab.converting.dimensions import Sizes
 from trimtab.converting.refusals import described, quoted
 from trimtab.errors import ConversionError
 from trimtab.signature.dtypes import DType  # noqa: TC001  # msgspec reads the annotations at run time
-from trimtab.signature.model import Input, Overload, Presence
+from trimtab.signature.model import Input, Learned, Overload, Presence
 from trimtab.signature.types import Literal, Optional, Scalar, Sequence, Shape, Tensor, Type
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Plan:
         self.overload = overload
         patterns: dict[object, int] = {}
         wanted: list[Wanted] = []
-        for value in overload.inputs:
+        for value in map(_of_any_batch, overload.inputs):
             if isinstance(value.type, Literal):
                 continue
             carried = _carried(value.type)
@@ -84,6 +85,14 @@ class Plan:
         """Where each name belongs; None for a name that only another overload knows."""
         found = map(self.by_name.get, names)
         return [(wanted.pattern, wanted.name, wanted) if wanted else None for wanted in found]
+
+
+def _of_any_batch(value: Input) -> Input:
+    """An input that is known from an example takes any batch: that of the example is what was at hand."""
+    type_ = value.type
+    if value.learned.get("type") is Learned.EXAMPLE and isinstance(type_, Tensor) and type_.shape:
+        return replace(value, type=replace(type_, shape=(None, *type_.shape[1:])))
+    return value
 
 
 def _carried(type_: Type) -> tuple[DType | None, Shape | None, bool] | None:

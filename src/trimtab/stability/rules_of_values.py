@@ -274,7 +274,7 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
             f"{it.kind}_BATCH_SEEN",
             FREEZE,
             f"The batch of the example inputs that {it.an} is known from stays the same.",
-            "Nobody who calls the model itself: it takes any batch. A leaf takes the example's batch alone.",
+            "Nobody: the model takes any batch, and so does a leaf.",
             _NOTHING,
             "Embed a signature that says which sizes may vary: trimtab embed FILE --signature S.",
             "It is a note: the size of a batch is whatever was at hand. Any other size of the example counts.",
