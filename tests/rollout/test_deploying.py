@@ -11,7 +11,7 @@ from rollout_stores import follow, new_store, put, signature_of
 from trimtab.bundles.store.entry import Position
 from trimtab.bundles.store.pointers import Stage, Tier
 from trimtab.bundles.store.store import Store
-from trimtab.rollout.deploying import CanDeploy, Question, can_deploy
+from trimtab.rollout.deploying import CanDeploy, Question, can_deploy, can_deploy_within
 from trimtab.rollout.rollouts import Rollouts
 from trimtab.stability.configuration import Configuration
 
@@ -75,6 +75,23 @@ def test_leaves_wait_for_roots_that_have_not_followed(tmp_path: Path) -> None:
     assert "root root-1 has" in behind.reasons[1]
     follow(store, Tier.ROOT, CANARY, "root-1")
     assert ask(store, 3, CANARY).yes
+
+
+def test_the_answer_is_waited_for(tmp_path: Path) -> None:
+    store = store_at(tmp_path, LEAF_CANARY)
+    asked: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        asked.append(seconds)
+        if len(asked) == 3:
+            bring(Rollouts(store, "ads"), ROOT_PRODUCTION)
+
+    question = Question(model="ctr", version="2", stage=PRODUCTION)
+    assert can_deploy_within(store, question, 60, sleep=sleep).yes
+    assert asked == [1.0, 1.0, 1.0]
+    never = Question(model="ctr", version="9", stage=PRODUCTION)
+    assert not can_deploy_within(store, never, 0, sleep=sleep).yes
+    assert len(asked) == 3
 
 
 def test_leaves_do_not_wait_for_a_root_without_a_lease(tmp_path: Path) -> None:

@@ -27,26 +27,30 @@ from trimtab.cli.store_option import store_option
     metavar="FILE",
     help="The artifact that is to be deployed: its signature must be the one that the roots know.",
 )
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait so long for a yes."
+)
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def can_deploy(*, model: str, stage: str, tier: str, artifact: Path | None, place: str, as_json: bool) -> int:
+def can_deploy(
+    *, model: str, stage: str, tier: str, artifact: Path | None, wait_s: float, place: str, as_json: bool
+) -> int:
     """Say whether a version of a model may be deployed, and why.
 
     Leaves may load a version when the roots of their stage know it: otherwise its requests would be trimmed by what
     the roots know of others. Answered from what is in force in the store now, over all of its bundles. Exit code 0 for
-    yes, 100 for no.
+    yes, 100 for no; --wait asks again until it is yes.
 
     \b
     Examples:
-      trimtab can-deploy ctr:9 --to production --store deploy/store
+      trimtab can-deploy ctr:9 --to production --store deploy/store --wait 600
       trimtab can-deploy ctr:9 --to canary --artifact models/ctr/9/model.onnx --store deploy/store
     """
     import msgspec
 
     from trimtab.bundles.store.opening import open_store
     from trimtab.bundles.store.pointers import Stage, Tier
-    from trimtab.rollout.deploying import Question
-    from trimtab.rollout.deploying import can_deploy as answer
+    from trimtab.rollout.deploying import Question, can_deploy_within
 
     name, colon, version = model.rpartition(":")
     if not colon or not version.isdecimal():
@@ -57,7 +61,7 @@ def can_deploy(*, model: str, stage: str, tier: str, artifact: Path | None, plac
 
         digest = read_signature(artifact).digest
     question = Question(model=name, version=version, stage=Stage(stage), tier=Tier(tier), digest=digest)
-    found = answer(open_store(place), question)
+    found = can_deploy_within(open_store(place), question, wait_s)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
     else:

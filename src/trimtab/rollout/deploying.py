@@ -6,6 +6,7 @@ very signature, and no root that holds a lease is without it.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,7 +17,7 @@ from trimtab.rollout.awaited import MARGIN_S, roots_awaited
 from trimtab.rollout.evidence import gather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from trimtab.bundles.store.entry import Entry
     from trimtab.bundles.store.store import Store
@@ -75,6 +76,22 @@ def can_deploy(store: Store, question: Question) -> CanDeploy:
     what = f"{question.model}:{question.version}"
     return _answer(question, None, [f"no bundle in force, or being rolled out, has {what}"], [_BUILD])
 
+
+def can_deploy_within(
+    store: Store, question: Question, wait_s: float, *, sleep: Callable[[float], None] = time.sleep
+) -> CanDeploy:
+    """The answer as soon as it is yes, or else the last one after `wait_s` seconds. StoreError as of `can_deploy`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        answer = can_deploy(store, question)
+        left = deadline - time.monotonic()
+        if answer.yes or left <= 0:
+            return answer
+        sleep(min(POLL_S, left))
+
+
+POLL_S = 1.0
+"""How often the store is asked again."""
 
 _BUILD = (
     "Build a bundle that has it, and roll it out: trimtab bundle build REPOSITORY -o FILE, then trimtab rollout start"
