@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from trimtab.bundles.store.pointers import Pointer, Stage, Tier
 from trimtab.bundles.store.publishing import publish
 from trimtab.bundles.store.store import Store
 from trimtab.cli.main import main
+
+ED25519 = "cryptography.hazmat.primitives.asymmetric.ed25519"
 
 
 @pytest.fixture
@@ -155,6 +159,21 @@ def test_a_key_is_made_and_attests(place: str, tmp_path: Path, capsys: pytest.Ca
     assert made["key"] in printed(capsys, "publish", str(tmp_path / "ads.json"), "--store", place, "--attest", key)
     assert made["key"] in printed(capsys, "attest", OLD.digest, "--store", place, "--key", key)
     assert main(["store", "attest", NEW.digest, "--store", place, "--key", key]) == 1
+
+
+@pytest.mark.parametrize("room", [10, 115], ids=["for nothing", "for the public key alone"])
+def test_a_key_that_finds_no_room_leaves_nothing(tmp_path: Path, room: int) -> None:
+    pytest.importorskip("cryptography")
+    limited = (
+        f"import resource, sys; from trimtab.cli.main import main; import trimtab.cli.store, {ED25519};"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room})); sys.exit(main())"
+    )
+    line = ["store", "keygen", str(tmp_path / "release")]
+    done = subprocess.run([sys.executable, "-c", limited, *line], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert main(line) == 0
 
 
 def test_of_a_bundle_of_many_versions_only_new_signatures_are_written(place: str) -> None:

@@ -126,13 +126,18 @@ def keygen(*, name: Path, as_json: bool) -> None:
       trimtab store keygen release
     """
     from trimtab.bundles.store.attestation import key_id, new_key, read_public_keys
+    from trimtab.errors import StoreError
 
     if not name.name:
         raise click.BadParameter(f"expected the beginning of two files' names, got {str(name)!r}.", param_hint="NAME")
     pair = new_key()
     private, public = name.with_name(f"{name.name}.pem"), name.with_name(f"{name.name}.pub.pem")
-    _write_new(private, pair.private, 0o600)
     _write_new(public, pair.public, 0o644)
+    try:
+        _write_new(private, pair.private, 0o600)
+    except StoreError:
+        public.unlink(missing_ok=True)  # of a key that nobody has
+        raise
     made = key_id(next(iter(read_public_keys([public]).by_id.values())))
     if as_json:
         click.echo(json.dumps({"key": made, "private": str(private), "public": str(public)}))
@@ -172,12 +177,20 @@ def _attested(place: str, digest: str, key: Path) -> str:
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that is not there yet. StoreError where it is."""
+    """Write a file that is not there yet, in whole or not at all. StoreError where it is there."""
     from trimtab.errors import StoreError
 
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except OSError as failure:
+        hint = "" if not os.path.lexists(path) else "It is left as it is: take another NAME, or move it out of the way."
+        reason = failure.strerror or str(failure)
+        raise StoreError("the key cannot be written", where=str(path), got=reason, hint=hint) from None
+    try:
         with open(descriptor, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(descriptor)
     except OSError as failure:
+        path.unlink(missing_ok=True)
         raise StoreError("the key cannot be written", where=str(path), got=failure.strerror or str(failure)) from None
