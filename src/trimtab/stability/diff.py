@@ -10,6 +10,7 @@ from trimtab.signature.types import Literal
 from trimtab.stability.category import Category
 from trimtab.stability.change import Seen, change_of
 from trimtab.stability.columns import column_changes
+from trimtab.stability.dispatch import other_answers
 from trimtab.stability.lists import holds_lists
 from trimtab.stability.order import input_order_changes, names, output_order_changes
 from trimtab.stability.outputs import output_changes
@@ -120,10 +121,14 @@ def _overload_changes(
         elif pair.old is not None and pair.new is not None:
             order.append(places[id(pair.new)])
             yield from _signature_changes(place, pair.old, pair.new, whole)
-    if order != sorted(order) or (order and min(added_at, default=len(new)) < max(order)):
+    matters = other_answers(order, added_at, new)
+    if matters or order != sorted(order):
         before, after = (", then ".join(map(_call, side)) for side in (old, new))
-        problem = "overloads are tried in another order"
-        yield Seen("OVERLOAD_SAME_ORDER", f"entry point {entry_point}", problem, before, after)
+        rule, problem = (
+            "OVERLOAD_SAME_ORDER" if matters else "OVERLOAD_SAME_PLACE",
+            "overloads are tried in another order",
+        )
+        yield Seen(rule, f"entry point {entry_point}", problem, before, after)
 
 
 def _placed_overloads(

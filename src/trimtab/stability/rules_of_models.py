@@ -67,11 +67,19 @@ ENTRY_POINTS = (
     StabilityRule(
         "OVERLOAD_SAME_ORDER",
         FEED,
-        "Overloads are tried in the same order, and new ones after the old ones.",
+        "Overloads that one request may fit are tried in the same order, and new ones after the old ones.",
         "Callers whose requests fit two of them: another overload answers than before.",
         _SILENT,
         "Trace the calls in the old order before saving, and new ones last.",
         "The first overload that fits a request answers it: the order decides what a request means.",
+    ),
+    StabilityRule(
+        "OVERLOAD_SAME_PLACE",
+        FREEZE,
+        "Overloads are tried in the same order, even where no request fits two of them.",
+        "Nobody: TensorFlow saves traces in the order in which they were made, and each takes requests of its own.",
+        _NOTHING,
+        "Trace the calls in the old order before saving.",
     ),
 )
 
