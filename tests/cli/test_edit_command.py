@@ -206,8 +206,9 @@ USAGE = [
 @pytest.mark.parametrize(("arguments", "message"), USAGE, ids=[" ".join(each) for each, _ in USAGE])
 def test_wrong_usage(model: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     code, out, err = run(capsys, model, *arguments)
-    assert (code, out) == (2, "")
-    assert message in err
+    told, silent = (out, err) if "--json" in arguments else (err, out)
+    assert (code, silent) == (2, "")
+    assert message in told
 
 
 def test_options_before_the_command_are_wrong_usage(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
