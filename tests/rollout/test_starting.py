@@ -64,6 +64,21 @@ def test_a_bundle_that_is_not_in_the_store_is_not_started(store: Store, tmp_path
     assert store.head("ads") == before
 
 
+def test_a_bundle_that_is_damaged_in_the_store_is_neither_published_nor_started(store: Store) -> None:
+    bundle = put(store, LIVE, serial=2)
+    path = Path(store.name) / "bundles" / "sha256" / f"{bundle.digest[7:]}.json"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match="publish a good copy") as caught:
+        store.put_bundle(bundle)
+    assert str(path.name) in caught.value.where
+    with pytest.raises(StoreError, match="publish a good copy"):
+        Rollouts(store, "ads").start(bundle, configuration=FREEZE, **WHO)
+    path.unlink()
+    assert store.put_bundle(bundle)
+    Rollouts(store, "ads").start(bundle, configuration=FREEZE, **WHO)
+
+
 def test_a_model_may_leave_with_its_past(store: Store) -> None:
     start(store, {"ctr": {1: "x", 2: "x"}}, published={"cvr": "xy"})
 

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 
 def check_start(store: Store, head: Entry | None, pending: Bundle, configuration: Configuration | None) -> None:
-    """Refuse, with MoveRefusedError, a bundle that must not follow what is in force; StoreError for one not published.
+    """Refuse, with MoveRefusedError, a bundle that must not follow what is in force.
+
+    StoreError for one that is not in the store, or is damaged there.
 
     head: the history's last entry, None where it has not begun. configuration: what the gate holds models to; None for
     no gate, as of a bundle that was built without one.
-    Reads the bundle in force, those that were rolled back, and those in force under other names.
+    Reads the bundle itself, the one in force, those that were rolled back, and those in force under other names.
     """
     if not store.has_bundle(pending.digest):
         raise StoreError(
@@ -39,6 +41,7 @@ def check_start(store: Store, head: Entry | None, pending: Bundle, configuration
             where=f"{store.name}: bundle {pending.name}, serial {pending.serial}",
             hint="Publish it first: trimtab store publish BUNDLE",
         )
+    store.bundle(pending.digest)  # what roots will read
     current = None if head is None else head.pointers.at(Tier.ROOT, Stage.PRODUCTION).current
     live = None if current is None else store.bundle(current)
     if live is not None:

@@ -203,6 +203,8 @@ _NO_HARD_LINKS = (
     "or the address of an object store (s3://, gs://, az://)."
 )
 
+_WRITERS = "Who publishes, moves, acknowledges, or asks how a rollout stands needs the right to write in the store."
+
 _HINTS = {
     errno.ELOOP: _NO_LINKS,
     errno.ENOTDIR: _NO_LINKS,
@@ -211,8 +213,8 @@ _HINTS = {
     errno.EXDEV: "A store lies in one file system: mount nothing inside of it.",
     errno.ENOSPC: "Nothing has changed in the store. Make room on its disk, and run the same command again.",
     errno.EDQUOT: "Nothing has changed in the store. Make room on its disk, and run the same command again.",
-    errno.EACCES: "Who publishes, moves or acknowledges needs the right to write in the store.",
-    errno.EROFS: "Who publishes, moves or acknowledges needs the right to write in the store.",
+    errno.EACCES: f"Who uses a store needs the right to read all of it. {_WRITERS}",
+    errno.EROFS: _WRITERS,
 }
 
 

@@ -101,8 +101,11 @@ class Store:
         return self.storage.name
 
     def put_bundle(self, bundle: Bundle) -> bool:
-        """Keep a bundle under its digest; whether it was not there before."""
-        return self.storage.create(_by_digest("bundles", bundle.digest), encode_bundle(bundle))
+        """Keep a bundle under its digest; whether it was not there before. StoreError where what is there is damaged."""
+        if self.storage.create(_by_digest("bundles", bundle.digest), encode_bundle(bundle)):
+            return True
+        self.bundle(bundle.digest)
+        return False
 
     def bundle(self, digest: str) -> Bundle:
         """The bundle of a digest. StoreError where there is none, or where it is damaged."""
