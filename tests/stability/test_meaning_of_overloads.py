@@ -12,8 +12,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 from trimtab.artifacts import read_signature
-from trimtab.signature.model import Signature
+from trimtab.signature.dtypes import DType
+from trimtab.signature.model import EntryPoint, Input, Overload, Signature
+from trimtab.signature.types import Tensor
 from trimtab.stability import Category, diff
+from trimtab.stability.dispatch import MAX_COMPARED
 
 Traces = tuple[str, ...]
 Saved = tuple[Signature, Any]
@@ -62,6 +65,19 @@ def test_traces_count_in_feed_exactly_if_a_call_is_refused_or_goes_elsewhere(
     found = {change.rule for change in diff(old, new, Category.FEED)}
     felt = any(answer(own, value) != answer(other, value) for name in before for value in calls(name))
     assert felt == bool(found), found
+
+
+@pytest.mark.parametrize(("count", "rule"), [(MAX_COMPARED, "PLACE"), (MAX_COMPARED + 1, "ORDER")])
+def test_of_very_many_overloads_any_two_are_held_to_share_a_request(count: int, rule: str) -> None:
+    """Comparing each with each would take a gate hours for a file that is made for it."""
+    overloads = tuple(
+        Overload(inputs=(Input(name="x", type=Tensor(DType.INT64, (None, width))),)) for width in range(count)
+    )
+    old, new = (
+        Signature(entry_points=(EntryPoint(name="f", overloads=side),), default_entry_point="f")
+        for side in (overloads, overloads[::-1])
+    )
+    assert [change.rule for change in diff(old, new)] == [f"OVERLOAD_SAME_{rule}"]
 
 
 def calls(name: str) -> list[Any]:

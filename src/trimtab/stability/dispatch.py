@@ -23,10 +23,10 @@ def other_answers(order: Sequence[int], added: Sequence[int], new: Sequence[Over
 
     order: the new places of the old overloads that are still there, in their old order. added: those of new ones.
     """
+    if len(new) > MAX_COMPARED:
+        return list(order) != sorted(order) or min(added, default=len(new)) < max(order, default=-1)
     overtaken = [(now, later) for at, later in enumerate(order) for now in order[at + 1 :] if now < later]
     overtaken += [(place, later) for place in added for later in order if place < later]
-    if len(new) > MAX_COMPARED:
-        return bool(overtaken)
     return any(_share_a_request(new[first], new[later]) for first, later in overtaken)
 
 
