@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trimtab.artifacts.processes import processors, worked_together
-from trimtab.bundles.comparing.versions import Opened, Source
+from trimtab.bundles.comparing.equal_files import FILE_FORMATS, equal_files
+from trimtab.bundles.comparing.versions import InArtifact, Opened, Source
 from trimtab.errors import ArtifactError, ContradictionError, RefusedArtifactError, TrimtabError
 from trimtab.stability.gate import Candidate, changes_of, contradicted, without_signature
 from trimtab.stability.order import READ_BY_POSITION
@@ -199,6 +200,8 @@ def _compare(task: _Task, reader: _Reader) -> _Result:
     stated_alike = bool(task.old_digest) and task.old_digest == new.digest
     if task.old is None or (stated_alike and new.provenance.format not in READ_BY_POSITION):
         return _NOTHING
+    if _one_file_twice(task.old, task.new, new.provenance.format):
+        return _NOTHING
     old = reader.read(task.old)
     if isinstance(old, TrimtabError):
         return _NOTHING if task.old_is_new or stated_alike else old
@@ -206,6 +209,13 @@ def _compare(task: _Task, reader: _Reader) -> _Result:
         return _NOTHING
     changes = changes_of(Candidate(task.model, old, new), task.category)
     return (changes, new.digest) if changes else _NOTHING
+
+
+def _one_file_twice(old: Source, new: Source, format_: str) -> bool:
+    """Whether both are files of equal bytes, of a format whose signatures follow from these alone."""
+    if not isinstance(old, InArtifact) or not isinstance(new, InArtifact):
+        return False
+    return format_ in FILE_FORMATS and equal_files(old.path, new.path)
 
 
 def _written_alike(old: Signature, new: Signature) -> bool:
