@@ -52,10 +52,16 @@ _HEADER = ("name", "serial", "digest", "models", "published", "")
 def _listed(store: Store) -> list[dict[str, Any]]:
     """Every bundle as `--json` has it, by name and serial."""
     from trimtab.bundles.store.needed import Use, uses
+    from trimtab.errors import StoreError
 
     known, now, found = uses(store).of, store.now(), []
     for digest in store.bundles():
-        bundle = store.bundle(digest)
+        try:
+            bundle, published_at = store.bundle(digest), store.published_at(digest)
+        except StoreError:
+            if store.has_bundle(digest):
+                raise
+            continue  # pruned meanwhile
         use = known.get(digest, Use())
         found.append(
             {
@@ -64,7 +70,7 @@ def _listed(store: Store) -> list[dict[str, Any]]:
                 "digest": digest,
                 "models": len(bundle.models),
                 "versions": sum(len(model.versions) for model in bundle.models.values()),
-                "published_s": round(now - store.published_at(digest), 1),
+                "published_s": round(now - published_at, 1),
                 "needed": list(use.needed),
                 "until": None if use.until is None else {"name": use.until[0], "entry": use.until[1]},
             }
