@@ -12,6 +12,7 @@ from bundle_making import bundle, bundles, digest_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab.bundles import bundle as bundle_module
 from trimtab.bundles.bundle import MAX_BUNDLE_BYTES, Bundle, decode_bundle, encode_bundle, read_bundle, write_bundle
 from trimtab.errors import BundleError
 
@@ -200,3 +201,16 @@ def test_released_documents_are_still_read(path: Path) -> None:
 
 def test_there_is_a_golden_document_for_every_version() -> None:
     assert [path.name for path in GOLDEN] == ["bundle-v1.json"]
+
+
+@pytest.mark.parametrize(
+    ("value", "times"),
+    [(b"[]", 4_000_000), (b'{"":{}}', 2_000_000), (b'""', 8_000_000), (b"0", 32_000_001)],
+    ids=["empty lists", "objects", "empty texts", "numbers"],
+)
+def test_what_takes_gigabytes_to_parse_is_not_parsed(value: bytes, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_module, "_DECODER", None)  # whoever parses fails
+    data = b'{"allowlists":[' + (value + b",") * times + value + b"]}"
+    assert len(data) < MAX_BUNDLE_BYTES
+    with pytest.raises(BundleError, match="more values than a bundle has"):
+        decode_bundle(data, "ads.json")

@@ -160,6 +160,7 @@ def decode_bundle(data: bytes, where: str = "") -> Bundle:
     """
     if len(data) > MAX_BUNDLE_BYTES:
         raise BundleError(where=where, expected=f"a bundle of at most {MAX_BUNDLE_BYTES} bytes", got=f"{len(data)}")
+    _check_amount(data, where)
     document = _as_we_write_it(data) or _document(data, where)
     try:
         bundle = Bundle(
@@ -181,6 +182,24 @@ def decode_bundle(data: bytes, where: str = "") -> Bundle:
             hint="Was it cut, damaged or edited by hand? Take a good copy, or build a new file: trimtab bundle build",
         )
     return bundle
+
+
+def _check_amount(data: bytes, where: str) -> None:
+    """Refuse JSON of so many values that to parse it takes gigabytes: an empty list is 3 bytes here, and 64 there."""
+    for signs, most in _MOST.items():
+        if sum(map(data.count, signs)) > most:
+            raise BundleError(
+                "more values than a bundle has",
+                where=where,
+                expected=f"at most {most:,} of {b' '.join(signs).decode()}",
+                got="more",
+                hint="Was it damaged? Take a good copy, or build a new file: trimtab bundle build",
+            )
+
+
+_MOST = {(b"[", b"{"): 4_000_000, (b'"',): 16_000_000, (b",",): 32_000_000}
+"""What the largest bundle cannot have: 128 MiB of versions are 3 million objects and 12 million quotation marks, and of
+lists of inputs 22 million commas."""
 
 
 def _indices_as_list(indices: Any) -> list[int]:

@@ -101,7 +101,7 @@ class Store:
         return self.storage.name
 
     def put_bundle(self, bundle: Bundle) -> bool:
-        """Keep a bundle under its digest; whether it was not there before. StoreError where what is there is damaged."""
+        """Keep a bundle under its digest; whether it was not there before. StoreError where one there is damaged."""
         if self.storage.create(_by_digest("bundles", bundle.digest), encode_bundle(bundle)):
             return True
         self.bundle(bundle.digest)
