@@ -56,7 +56,7 @@ CASES = [
     for exporter, rows in (
         (onnx, [*NAMES, *TYPES, *OPENED]),
         (savedmodel, [*NAMES, *TYPES, *OPENED]),
-        (tflite, [*NAMES, *TYPES, *OPENED]),
+        (tflite, [*NAMES, TYPES[0], *TYPES[3:6]]),
         (pt2, [(row[0], *map(named, row[1:3]), row[3]) for row in (*NAMES, *TYPES)]),
         (torchscript, [(row[0], *map(named, row[1:3]), row[3]) for row in NAMES]),
         (keras, NAMES),
