@@ -3,10 +3,12 @@
     python benchmarks/checking.py [--json FILE] [--pairs 5000] [--runs 3]
 
 Two repositories of ONNX models with 20 inputs each: what is live, and new versions, of which one in a hundred lacks an
-input. `bare` models have no weights; those of `weights` have 256 KiB, which the gate does not read, and are a tenth as
-many. The repositories are also held against a bundle in a store, which has the signatures already. Whole processes,
-the median of their wall times; the page cache is warm. The peer reads both models of a pair and compares their inputs
-and outputs; it knows no rules, no symbolic sizes, no configuration, and cannot read documents.
+input. No file is that of the version before to the byte, as after a training, and only where `copied` stands: there,
+what is live is held against a copy of itself. `bare` models have no weights; those of `weights` have 256 KiB, which
+the gate does not read, and are a tenth as many. The repositories are also held against a bundle in a store, which has
+the signatures already. Whole processes, the median of their wall times; the page cache is warm. The peer reads both
+models of a pair and compares their inputs and outputs; it knows no rules, no symbolic sizes, no configuration, and
+cannot read documents.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,24 +51,24 @@ print(len(changed), "changed")
 """
 
 
-def model(names: list[str], weights: bytes) -> bytes:
+def model(names: list[str], weights: bytes, version: str) -> bytes:
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 1]) for name in (*names, "score")]
     constants = (
         [helper.make_tensor("w", TensorProto.FLOAT, [1, len(weights) // 4], weights, raw=True)] if weights else []
     )
     graph = helper.make_graph([helper.make_node("Sum", names, ["score"])], "g", values[:-1], values[-1:], constants)
-    return helper.make_model(graph, ir_version=8).SerializeToString()
+    return helper.make_model(graph, ir_version=8, producer_version=version).SerializeToString()
 
 
 def make(folder: Path, pairs: int, weights: bytes) -> None:
     """`live` with version 7 of each model, and `next` with version 8."""
     for number in range(pairs):
         names = [f"feature.group_{at % 7}.name_{(13 * number + at) % 997}" for at in range(INPUTS)]
-        for where, version in (("live", 7), ("next", 8)):
-            path = folder / where / f"model_{number}" / str(version) / "model.onnx"
+        for where, version in (("live", "7"), ("next", "8")):
+            path = folder / where / f"model_{number}" / version / "model.onnx"
             path.parent.mkdir(parents=True)
             lacks = where == "next" and number % CHANGED_ONE_IN == 0
-            path.write_bytes(model(names[: INPUTS - lacks], weights))
+            path.write_bytes(model(names[: INPUTS - lacks], weights, version))
 
 
 def store_of(folder: Path) -> Path:
@@ -93,12 +96,15 @@ def store_of(folder: Path) -> Path:
 
 
 def competitors(folder: Path) -> dict[str, list[str]]:
-    check = [sys.executable, "-m", "trimtab", "check", str(folder / "next"), "--against"]
+    trimtab = [sys.executable, "-m", "trimtab", "check"]
+    check = [*trimtab, str(folder / "next"), "--against"]
     live, store = str(folder / "live"), str(store_of(folder))
+    copied = shutil.copytree(live, folder / "copied")
     return {
         "onnx.load of both, compared": [sys.executable, "-c", PEER, live, str(folder / "next")],
         "trimtab check, one process": [*check, live, "--jobs", "1"],
         "trimtab check": [*check, live],
+        "trimtab check, copied": [*trimtab, str(copied), "--against", live],
         "trimtab check --against STORE": [*check, store],
     }
 
