@@ -34,7 +34,7 @@ def savedmodels(models: Mapping[str, Model], folder: Path) -> dict[str, Exported
 def tflite(model: Model, folder: Path) -> Exported:
     """Converted by TensorFlow, run by a signature runner of its interpreter."""
     path = _converted({model.entry_point: model}, folder)
-    return _exported(declared(path, model), _interpreter(path).get_signature_runner(model.entry_point), model)
+    return _exported(declared(path, model), load_tflite(path).get_signature_runner(model.entry_point), model)
 
 
 def tflites(models: Mapping[str, Model], folder: Path) -> dict[str, Exported]:
@@ -42,7 +42,7 @@ def tflites(models: Mapping[str, Model], folder: Path) -> dict[str, Exported]:
     path = _converted(models, folder)
     signature = read_signature(path)
     return {
-        name: _exported(signature, _interpreter(path).get_signature_runner(name), model)
+        name: _exported(signature, load_tflite(path).get_signature_runner(name), model)
         for name, model in models.items()
     }
 
@@ -153,7 +153,7 @@ def _converted(models: Mapping[str, Model], folder: Path) -> Path:
     return path
 
 
-def _interpreter(path: Path) -> Any:
+def load_tflite(path: Path) -> Any:
     import tensorflow as tf
 
     return tf.lite.Interpreter(model_content=path.read_bytes())

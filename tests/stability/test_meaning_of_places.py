@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from echo_models import Arrays, Field, Model
-from echo_models_of_tensorflow import keras, load_keras, structured
+from echo_models_of_tensorflow import keras, load_keras, load_tflite, structured, tflite
 from request_sending import same
 
 from trimtab.artifacts import read_signature
@@ -125,6 +125,25 @@ def test_keras_casts_what_a_leaf_refuses(loaded: Callable[[Model], Loaded], dtyp
     assert meant is not None
     assert read is not None
     assert np.array_equal(meant["echo_a"], read["echo_a"]) == (dtype == "float64")
+
+
+@pytest.mark.parametrize("more", ["aa", "zz", "m", "scores"])
+def test_schema_counts_what_a_reader_by_position_feels_of_an_output_more(tmp_path: Path, more: str) -> None:
+    """TensorFlow Lite's converter has an order of its own for outputs, in which a new one may come first."""
+    names = ["logit", "score"]
+    signatures, places = [], []
+    for number, inputs in enumerate(([*names], [*names, more])):
+        folder = tmp_path / str(number)
+        model = Model(tuple(Field(name, shape=(1,)) for name in inputs), entry_point="serving_default", prefix="")
+        signatures.append(tflite(model, folder).signature)
+        interpreter = load_tflite(folder / "model.tflite")
+        interpreter.allocate_tensors()
+        by_tensor = {it["index"]: name for name, it in interpreter.get_signature_runner().get_output_details().items()}
+        places.append([by_tensor[it["index"]] for it in interpreter.get_output_details()])
+    assert [list(it.output_names) for it in signatures] == places
+    moved = [places[0].index(name) for name in names] != [places[1].index(name) for name in names]
+    found = {change.rule for change in diff(*signatures, Category.SCHEMA)}
+    assert ("OUTPUT_SAME_ORDER" in found) == moved
 
 
 @pytest.mark.parametrize("exchanged", [False, True], ids=["from arguments to a mapping", "from a mapping to arguments"])

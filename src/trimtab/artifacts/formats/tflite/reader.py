@@ -119,8 +119,11 @@ class _Model:
     def _entry_point(self, definition: FlatTable) -> EntryPoint:
         key = definition.text(_KEY)
         index = definition.number(_SUBGRAPH, UINT32)
-        inputs = self._mapped(definition, _INPUTS, f"{key}: inputs")
-        outputs = self._mapped(definition, _OUTPUTS, f"{key}: outputs")
+        graph = self._graph(index)
+        inputs = _in_places(self._mapped(definition, _INPUTS, f"{key}: inputs"), graph.numbers(_GRAPH_INPUTS, INT32))
+        outputs = _in_places(
+            self._mapped(definition, _OUTPUTS, f"{key}: outputs"), graph.numbers(_GRAPH_OUTPUTS, INT32)
+        )
         return self._entry(key, index, inputs, outputs)
 
     def _main(self) -> EntryPoint:
@@ -231,6 +234,15 @@ class _Model:
             tensors = islice(self._graph(0).tables(_TENSORS), _SAMPLE)
             self._ranks_stated = any(tensor.flag(_HAS_RANK) for tensor in tensors)
         return self._ranks_stated
+
+
+def _in_places(values: list[tuple[str, int]], tensors: Sequence[int]) -> list[tuple[str, int]]:
+    """A signature's values in the order of the subgraph, which whoever passes or reads them by position goes by.
+
+    The signature itself has them in the order of their names.
+    """
+    places = {tensor: place for place, tensor in enumerate(tensors)}
+    return sorted(values, key=lambda value: places.get(value[1], len(places)))
 
 
 _SAMPLE = 1000
