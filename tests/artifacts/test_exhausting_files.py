@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from trimtab.artifacts import embed_signature, read_signature
-from trimtab.errors import ArtifactError
+from trimtab.artifacts.compare_names import join_names
+from trimtab.errors import ArtifactError, ContradictionError
 from trimtab.signature.model import EntryPoint, Input, Overload, Signature
 from trimtab.signature.types import Tensor
 from trimtab.source.bytes import MemorySource
@@ -190,6 +191,33 @@ def test_a_mismatch_of_many_names_is_found_without_comparing_every_pair() -> Non
     data = torchscript(MODULE.format(type=arguments, default=""), **{"extra/module_info.json": document})
     with pytest.raises(ArtifactError, match="not those of the artifact's graph"):
         read_signature(MemorySource(data, "model"))
+
+
+class CountedName(str):
+    """A name that counts how often one is compared with another; looking it up by its hash compares next to never."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedName.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize("stated", [200, 500])
+def test_names_are_looked_up_and_not_compared_one_by_one(stated: int) -> None:
+    CountedName.compared = 0
+    names = Overload(inputs=tuple(Input(name=CountedName(f"f{i}"), type=Tensor()) for i in range(stated)))
+    graph = Overload(inputs=tuple(Input(name=CountedName(f"x{i}"), type=Tensor()) for i in range(400)))
+    named, derived = (
+        Signature(entry_points=(EntryPoint(name="forward", overloads=(each,)),), default_entry_point="forward")
+        for each in (names, graph)
+    )
+    raised: list[ContradictionError] = []
+    join_names(named, derived, "model.pt", raised.append)
+    assert raised
+    assert CountedName.compared < 10_000
 
 
 def test_a_document_that_could_not_be_read_back_is_not_embedded(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def _inputs(stated: AnySequence[str], graph: Overload, where: str, disagree: Dis
     entered = {_root(entry) for entry in entries.values() if entry}
     left = [it for it in unnamed if it.call_path not in entered]
     if None in entries.values() or any(it.presence is Presence.REQUIRED and not _is_open(it) for it in left):
-        known = [it.name if it.name in names else it.call_path for it in graph.inputs]
+        spelled = frozenset(names)
+        known = [it.name if it.name in spelled else it.call_path for it in graph.inputs]
         disagree(_contradiction(known, names, where))
         return graph.inputs
     joined = [_renamed(matched[name], name) if name in matched else entries[name] for name in names]
