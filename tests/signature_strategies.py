@@ -16,6 +16,7 @@ from trimtab.signature.model import (
     Overload,
     Presence,
     Provenance,
+    Quantization,
     Range,
     Signature,
 )
@@ -57,6 +58,12 @@ constraints = st.builds(
 )
 learned = st.dictionaries(st.sampled_from(["type", "name", "presence"]), st.sampled_from(Learned), max_size=2)
 
+quantizations = st.none() | st.builds(
+    Quantization,
+    scale=st.floats(allow_nan=False, allow_infinity=False),
+    zero_point=st.integers(-(2**40), 2**40),
+)
+
 features = st.builds(
     Feature,
     name=names,
@@ -78,10 +85,19 @@ inputs = st.builds(
     aliases=st.lists(names, max_size=2).map(tuple),
     live=st.sampled_from(Live),
     features=st.lists(features, max_size=2).map(tuple),
+    quantization=quantizations,
     doc=names,
     learned=learned,
 )
-outputs = st.builds(Output, name=names, type=types, path=names | st.none(), id=names | st.none(), doc=names)
+outputs = st.builds(
+    Output,
+    name=names,
+    type=types,
+    path=names | st.none(),
+    id=names | st.none(),
+    quantization=quantizations,
+    doc=names,
+)
 overloads = st.builds(
     Overload,
     inputs=st.lists(inputs, max_size=4).map(tuple),

@@ -21,6 +21,7 @@ from trimtab.signature.model import (
     Overload,
     Presence,
     Provenance,
+    Quantization,
     Signature,
 )
 from trimtab.signature.types import Literal, Mapping, Opaque, Optional, Scalar, Sequence, Tensor, Type
@@ -274,3 +275,18 @@ def test_overloads_are_not_compared_without_end() -> None:
     assert contradictions(overloads(*many), overloads(*many), "model") == ()
     with pytest.raises(ArtifactError, match="values of overloads to compare"):
         contradictions(overloads(*many), overloads(*others), "model")
+
+
+def test_a_document_that_leaves_out_the_quantization_is_completed_and_one_that_contradicts_it_refused() -> None:
+    def quantized(by: Quantization | None) -> Signature:
+        integers = Tensor(DType.INT8, ("n",))
+        output = Output(name="score", type=integers, quantization=by)
+        return signature((value("x", integers, quantization=by),), (output,))
+
+    graph, other = quantized(Quantization(scale=0.5, zero_point=3)), quantized(Quantization(scale=0.5))
+    for declared in (quantized(None), graph):
+        joined = reconcile(declared, graph, "model.tflite")
+        assert joined.digest == graph.digest
+    assert reconcile(graph, quantized(None), "model.tflite").digest == graph.digest
+    found = contradictions(other, graph, "model.tflite")
+    assert [it.got for it in found] == ["quantized: 0.5 * (value - 0) in the document"] * 2

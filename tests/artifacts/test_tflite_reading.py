@@ -19,7 +19,7 @@ from trimtab.artifacts import derive_signature, embed_signature, read_signature
 from trimtab.errors import ArtifactError, ContradictionError
 from trimtab.signature.document import FILE_NAME
 from trimtab.signature.dtypes import DType, dtype_of
-from trimtab.signature.model import EntryPoint, Input, Learned, Live, Output, Signature
+from trimtab.signature.model import EntryPoint, Input, Learned, Live, Output, Quantization, Signature
 from trimtab.signature.types import Opaque, Tensor
 from trimtab.source.bytes import LocalFile, MemorySource
 
@@ -79,10 +79,8 @@ def check_value(value: Input | Output, details: dict[str, Any]) -> None:
     else:
         assert value.type.shape == tuple(None if size == -1 else size for size in sizes)
     scale, zero = details["quantization"]
-    if scale:
-        assert value.doc == f"quantized: {scale:.9g} * (value {'+' if zero < 0 else '-'} {abs(zero)})"
-    else:
-        assert not value.doc
+    assert value.quantization == (Quantization(scale=float(scale), zero_point=int(zero)) if scale else None)
+    assert not value.doc
 
 
 def check(signature: Signature, content: bytes) -> None:

@@ -23,6 +23,7 @@ from trimtab.signature.model import (
     Overload,
     Presence,
     Provenance,
+    Quantization,
     Range,
     Signature,
 )
@@ -49,6 +50,7 @@ CHANGES_BOTH = {
     "presence": {"presence": Presence.OPTIONAL},
     "default": {"presence": Presence.DEFAULT, "default": Literal(1)},
     "nullable": {"nullable": True},
+    "quantization": {"quantization": Quantization(scale=0.5)},
     "alias": {"aliases": ("years",)},
 }
 CHANGES_WHOLE = {"path": {"path": "age"}, "id": {"id": "f17"}}

@@ -16,6 +16,7 @@ from signature_strategies import signatures
 from trimtab.errors import SignatureError
 from trimtab.signature import strict_json
 from trimtab.signature.document import (
+    DOCUMENT_VERSION,
     MAX_DOCUMENT_BYTES,
     decode_document,
     decode_if_document,
@@ -75,8 +76,18 @@ def test_released_documents_are_still_read(path: Path) -> None:
     assert signature.digest == json.loads(path.read_bytes())["digest"]
 
 
-def test_there_are_golden_documents_for_this_version() -> None:
-    assert len([path for path in GOLDEN if path.parent.name == "v1"]) >= 3
+def test_there_are_golden_documents_for_each_version() -> None:
+    versions = [json.loads(path.read_bytes())["document_version"] for path in GOLDEN]
+    assert versions == [int(path.parent.name[1:]) for path in GOLDEN]
+    assert versions.count(1) >= 3
+    assert set(versions) == set(range(1, DOCUMENT_VERSION + 1))
+
+
+@given(signatures())
+def test_a_document_is_of_the_oldest_version_that_has_room(signature: Signature) -> None:
+    """A reader of version 1 refuses a field that it does not know, and is told by the version what to do about it."""
+    document = encode_document(signature)
+    assert json.loads(document)["document_version"] == (2 if b'"quantization":{' in document else 1)
 
 
 REFUSED = {

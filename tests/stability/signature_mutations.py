@@ -24,6 +24,7 @@ from trimtab.signature.model import (
     Overload,
     Presence,
     Provenance,
+    Quantization,
     Range,
     Signature,
 )
@@ -118,6 +119,14 @@ def _default(current: Literal | None) -> list[Literal | None]:
 
 def _constraints(current: Constraints | None) -> list[Constraints | None]:
     return [Constraints(range=Range(minimum=0))] if current is None else []
+
+
+def _quantization(current: Quantization | None) -> list[Quantization | None]:
+    return [Quantization(scale=0.25)] if current is None else [None]
+
+
+def _zero_point(current: int) -> list[int]:
+    return [current + 1]
 
 
 def _flag(current: bool) -> list[bool]:
@@ -231,6 +240,9 @@ CONTRACT: dict[tuple[type, str], Callable[[Any], list[Any]]] = {
     **{(Feature, name): others for name, others in _VALUE.items()},
     (Input, "path"): _path,
     (Input, "features"): _features,
+    **{(kind, "quantization"): _quantization for kind in (Input, Output)},
+    (Quantization, "scale"): lambda current: [0.5 if current != 0.5 else 0.125],
+    (Quantization, "zero_point"): _zero_point,
     **{(Output, name): others for name, others in {"name": _name, "type": _type, "path": _path, "id": _id}.items()},
     (Constraints, "range"): _range,
     (Constraints, "categories"): _categories,
@@ -267,5 +279,6 @@ BESIDE: dict[tuple[type, str], Callable[[Any], list[Any]]] = {
 
 KINDS: tuple[type[Struct], ...] = (
     *(Signature, Provenance, EntryPoint, Overload, Input, Feature, Output, Constraints, Range),
+    Quantization,
     *(Tensor, Ragged, Sparse, Scalar, Literal, Sequence, Mapping, Optional, Opaque),
 )

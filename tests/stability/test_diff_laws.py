@@ -25,6 +25,7 @@ from trimtab.signature.model import (
     Output,
     Overload,
     Presence,
+    Quantization,
     Range,
     Signature,
 )
@@ -140,6 +141,7 @@ def test_every_field_of_a_signature_is_mutated() -> None:
     assert types_inside <= set(KINDS)
 
 
+QUANTIZED = Quantization(scale=0.5, zero_point=3)
 EVERYTHING = Input(
     name="age",
     type=Tensor(DType.FLOAT32, ("n", None, 3, "2*n + 1")),
@@ -151,6 +153,7 @@ EVERYTHING = Input(
     id="f:1",
     aliases=("user_age", "years"),
     features=(Feature(name="a", type=Tensor(DType.FLOAT32, ("n",))), Feature(name="b", type=Tensor(DType.INT64, ()))),
+    quantization=QUANTIZED,
 )
 KINDS_OF_TYPES: tuple[Type, ...] = (
     *(Ragged(DType.INT64, ("n", None)), Sparse(DType.FLOAT32, ("n", 9)), Scalar(DType.INT64), Literal(True)),
@@ -165,7 +168,13 @@ WHOLE = Signature(
                 Overload(
                     inputs=(EVERYTHING, *(Input(name=f"i{n}", type=it) for n, it in enumerate(KINDS_OF_TYPES))),
                     outputs=(
-                        Output(name="score", type=Tensor(DType.FLOAT32, ("n",)), path="[0]", id="o:1"),
+                        Output(
+                            name="score",
+                            type=Tensor(DType.FLOAT32, ("n",)),
+                            path="[0]",
+                            id="o:1",
+                            quantization=QUANTIZED,
+                        ),
                         *(Output(name=f"o{n}", type=it) for n, it in enumerate(KINDS_OF_TYPES)),
                     ),
                     dimensions={"n": Range(minimum=1, maximum=64), "2*n + 1": Range(minimum=3)},

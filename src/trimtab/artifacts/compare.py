@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -145,8 +145,8 @@ def _overload(declared: Overload, derived: Overload, where: str, disagree: Disag
                     hint=_HINT,
                 )
             )
-    _check_outputs(declared.outputs, derived.outputs, where, disagree)
-    return replace(declared, inputs=inputs)
+    outputs = _outputs(declared.outputs, derived.outputs, where, disagree)
+    return replace(declared, inputs=inputs, outputs=outputs)
 
 
 def _input(
@@ -171,14 +171,19 @@ def _input(
     below = steps_below(match.call_path, declared.call_path)
     if match.learned.get("type") is not Learned.EXAMPLE and below is not None:
         _check_type(declared.type, match.type, below, f"{where}: input {declared.name!r}", disagree)
+    if below is not None and not below:
+        declared = _with_quantization(declared, match, f"{where}: input {declared.name!r}", disagree)
     if declared.live is Live.UNKNOWN and match.live is not Live.UNKNOWN and not below:
         return replace(declared, live=match.live, learned={**declared.learned, "live": Learned.DERIVED})
     return declared
 
 
-def _check_outputs(declared: AnySequence[Output], derived: AnySequence[Output], where: str, disagree: Disagree) -> None:
+def _outputs(
+    declared: AnySequence[Output], derived: AnySequence[Output], where: str, disagree: Disagree
+) -> tuple[Output, ...]:
     if not derived:
-        return  # not known, rather than none: every model returns something
+        return tuple(declared)  # not known, rather than none: every model returns something
+    outputs = []
     graph = PathIndex((it.return_path, it) for it in derived)
     by_name = {it.name: it for it in derived}
     for position, output in enumerate(declared):
@@ -200,6 +205,26 @@ def _check_outputs(declared: AnySequence[Output], derived: AnySequence[Output], 
             )
         elif match.learned.get("type") is not Learned.EXAMPLE and below is not None:
             _check_type(output.type, match.type, below, f"{where}: output {output.name!r}", disagree)
+        outputs.append(
+            output
+            if match is None or below is None or below
+            else _with_quantization(output, match, f"{where}: output {output.name!r}", disagree)
+        )
+    return tuple(outputs)
+
+
+def _with_quantization(declared: _Value, derived: Input | Output, where: str, disagree: Disagree) -> _Value:
+    """The declared value with what the graph says of its integers, which the document may leave out."""
+    stated, actual = declared.quantization, derived.quantization
+    if actual is None or stated == actual:
+        return declared
+    if stated is not None:
+        _contradict(f"quantized: {stated}", f"quantized: {actual}", where, disagree)
+        return declared
+    return replace(declared, quantization=actual)
+
+
+_Value = TypeVar("_Value", Input, Output)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -221,15 +246,19 @@ def _check_type(declared: Type, derived: Type, below: AnySequence[Step], where: 
         elif isinstance(derived, Opaque):
             return
     if _clash(declared, derived):
-        disagree(
-            ContradictionError(
-                "the document and the artifact's graph disagree",
-                where=where,
-                expected=f"{derived} as in the graph",
-                got=f"{declared} in the document",
-                hint=_HINT,
-            )
+        _contradict(declared, derived, where, disagree)
+
+
+def _contradict(declared: object, derived: object, where: str, disagree: Disagree) -> None:
+    disagree(
+        ContradictionError(
+            "the document and the artifact's graph disagree",
+            where=where,
+            expected=f"{derived} as in the graph",
+            got=f"{declared} in the document",
+            hint=_HINT,
         )
+    )
 
 
 def _clash(declared: Type, derived: Type) -> bool:

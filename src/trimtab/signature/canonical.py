@@ -33,7 +33,7 @@ def digest(signature: Signature) -> str:
 
 
 def input_digest(signature: Signature) -> str:
-    """SHA-256 over what requests must carry: names, aliases, types, presence, nullability, defaults.
+    """SHA-256 over what requests must carry: names, aliases, types, quantization, presence, nullability, defaults.
 
     Paths, ranges, categories and the default entry point's name are left out: they differ between formats and
     trainings of one model without any request noticing.
@@ -119,6 +119,8 @@ def _sent(value: Input, symbols: _Symbols, *, constrained: bool) -> dict[str, An
         fields["features"] = [_feature(each, symbols, constrained=constrained) for each in inside]
     if value.default is not None:
         fields["default"] = _fields(value.default)
+    if value.quantization is not None:
+        fields["quantization"] = _fields(value.quantization)
     return fields
 
 
@@ -153,6 +155,7 @@ def _output(value: Output, symbols: _Symbols) -> dict[str, Any]:
             "path": value.path if value.path != value.name else None,
             "id": value.id,
             "type": symbols.type(value.type),
+            "quantization": _fields(value.quantization),
         }
     )
 

@@ -16,8 +16,11 @@ from trimtab.signature import strict_json
 from trimtab.signature.model import EntryPoint, Input, Learned, Output, Overload, Provenance, Signature
 from trimtab.signature.types import Tensor
 
-DOCUMENT_VERSION = 1
-"""The newest document version that this code reads, and the one that it writes."""
+DOCUMENT_VERSION = 2
+"""The newest document version that this code reads. It writes the oldest that has room for a signature.
+
+2: inputs and outputs may be quantized.
+"""
 
 MAX_DOCUMENT_BYTES = 16 << 20
 """A larger document is refused before it is parsed."""
@@ -53,7 +56,7 @@ def document_of(signature: Signature, artifact: ArtifactBinding | UnsetType = UN
     return SignatureDocument(
         input_names=signature.input_names,
         output_names=signature.output_names,
-        document_version=DOCUMENT_VERSION,
+        document_version=_version_for(signature),
         digest=signature.digest,
         input_digest=signature.input_digest,
         default_entry_point=signature.default_entry_point,
@@ -61,6 +64,16 @@ def document_of(signature: Signature, artifact: ArtifactBinding | UnsetType = UN
         provenance=signature.provenance,
         artifact=artifact,
     )
+
+
+def _version_for(signature: Signature) -> int:
+    """The oldest version that can state a signature, so that whoever knows no newer one reads all but what it lacks."""
+    for entry_point in signature.entry_points:
+        for overload in entry_point.overloads:
+            values: list[Input | Output] = [*overload.inputs, *overload.outputs]
+            if any(value.quantization is not None for value in values):
+                return 2
+    return 1
 
 
 def encode_document(

@@ -65,6 +65,16 @@ class Constraints(_Value, frozen=True):
     categories: tuple[str | int | float | bool, ...] | None = None
 
 
+class Quantization(_Value, frozen=True):
+    """What the integers of a quantized value stand for: `scale * (value - zero_point)`."""
+
+    scale: float
+    zero_point: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.scale:.9g} * (value {'+' if self.zero_point < 0 else '-'} {abs(self.zero_point)})"
+
+
 class Feature(_Value, frozen=True):
     """One feature inside an input that carries many: a matrix column, a map entry, a key of a serialized example."""
 
@@ -85,6 +95,7 @@ class Input(_Value, frozen=True):
     path: where it sits in the call, for example `feats["item.price"]` or `args[1].ids`; None when the same as the name.
     default: the value used when absent; None under `presence: default` means that only the artifact knows the value.
     nullable: whether a present value may be null. A third axis beside required and optional.
+    quantization: what its integers stand for; None where they are what they are, or where nothing says otherwise.
     id: a stable identity that survives renames. aliases: other names that requests may use.
     live: whether any output depends on it.
     features: the features inside, where one tensor or map carries many.
@@ -102,6 +113,7 @@ class Input(_Value, frozen=True):
     aliases: tuple[str, ...] = ()
     live: Live = Live.UNKNOWN
     features: tuple[Feature, ...] = ()
+    quantization: Quantization | None = None
     doc: str = ""
     learned: dict[str, Learned] = field(default_factory=dict)
 
@@ -112,12 +124,16 @@ class Input(_Value, frozen=True):
 
 
 class Output(_Value, frozen=True):
-    """One value that the model returns; `path` is its place in the returned structure (`""` is the whole of it)."""
+    """One value that the model returns; `path` is its place in the returned structure (`""` is the whole of it).
+
+    quantization: as of an input.
+    """
 
     name: str
     type: Type
     path: str | None = None
     id: str | None = None
+    quantization: Quantization | None = None
     doc: str = ""
     learned: dict[str, Learned] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from trimtab.signature.model import Live, Presence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.signature.model import EntryPoint, Feature, Input, Overload, Signature
+    from trimtab.signature.model import EntryPoint, Feature, Input, Output, Overload, Signature
 
 
 class Row(NamedTuple):
@@ -39,8 +39,7 @@ def rows(overload: Overload) -> Iterator[Row]:
         for feature in value.features:
             yield Row("feature", f"  {printable(feature.name)}", printable(str(feature.type)), _feature_facts(feature))
     for output in overload.outputs:
-        path = "" if output.path in (None, output.name) else f"at {output.path}" if output.path else ""
-        yield Row("output", printable(output.name), printable(str(output.type)), printable(path))
+        yield Row("output", printable(output.name), printable(str(output.type)), _output_facts(output))
 
 
 def headline(signature: Signature) -> str:
@@ -101,9 +100,18 @@ def _title(signature: Signature, entry_point: EntryPoint, number: int) -> str:
 def _facts(value: Input) -> str:
     facts = [f"at {value.call_path}"] if value.call_path != value.name else []
     facts += _own_facts(value)
+    if value.quantization is not None:
+        facts.append(f"quantized: {value.quantization}")
     if value.live is Live.NO:
         facts.append("dead: no output depends on it")
     facts += [f"{fact} from {learned}" for fact, learned in value.learned.items()]
+    return printable(", ".join(facts))
+
+
+def _output_facts(value: Output) -> str:
+    facts = [f"at {value.path}"] if value.path and value.path != value.name else []
+    if value.quantization is not None:
+        facts.append(f"quantized: {value.quantization}")
     return printable(", ".join(facts))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from trimtab.signature.document import SignatureDocument
+from trimtab.signature.document import DOCUMENT_VERSION, SignatureDocument
 
 SCHEMA_FILE = "signature.schema.json"
 
@@ -21,7 +21,7 @@ def document_schema() -> dict[str, Any]:
     (reference,), components = msgspec.json.schema_components([SignatureDocument], ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "trimtab signature document, version 1",
+        "title": f"trimtab signature document, versions 1 to {DOCUMENT_VERSION}",
         **reference,
         "$defs": components,
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.stability.change import Seen
 from trimtab.stability.plain import text
+from trimtab.stability.quantization import quantization_changes
 from trimtab.stability.types import may_be_none, type_changes
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def output_changes(pair: Pair[Output], place: str, symbols: Symbols) -> Iterator
         yield Seen("OUTPUT_NOT_MADE_NULLABLE", subject, "it may be null now", *types)
     elif may_be_none(old.type) and not may_be_none(new.type):
         yield Seen("OUTPUT_NOT_MADE_NON_NULLABLE", subject, "it may no longer be null", *types)
-    for change in type_changes(old.type, new.type, symbols, returned=True):
+    changes = [*type_changes(old.type, new.type, symbols, returned=True)]
+    yield from quantization_changes("OUTPUT", old, new, subject, changes)
+    for change in changes:
         rule = "SAME_KIND" if change.rule == "SAME_CONSTANT" else change.rule
         yield Seen(f"OUTPUT_{rule}", subject, change.problem, *types)

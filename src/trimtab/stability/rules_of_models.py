@@ -167,6 +167,14 @@ OUTPUTS = (
         "Cast in the model.",
     ),
     StabilityRule(
+        "OUTPUT_SAME_QUANTIZATION",
+        SCHEMA,
+        "An output whose integers stand for other numbers keeps its scale and its zero point.",
+        "Roots and dashboards that turn its integers into numbers by the old scale and zero point get other scores.",
+        _SILENT,
+        "Convert the model with floating-point outputs (inference_output_type).",
+    ),
+    StabilityRule(
         "OUTPUT_DTYPE_NOT_WIDENED",
         SCHEMA,
         "An output whose dtype is stated stays stated.",

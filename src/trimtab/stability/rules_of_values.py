@@ -286,6 +286,15 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
 
 _OF_INPUTS_ALONE = (
     StabilityRule(
+        "INPUT_SAME_QUANTIZATION",
+        FEED,
+        "An input whose integers stand for other numbers keeps its scale and its zero point.",
+        "Callers that quantize with the old scale and zero point: the model takes the same bytes for other numbers.",
+        _SILENT,
+        "Convert the model with floating-point inputs (inference_input_type), or with the old representative data.",
+        "The bytes are decoded to the same integers, which is all that WIRE asks for.",
+    ),
+    StabilityRule(
         "INPUT_NO_DELETE_UNLESS_TRIMMED",
         FEED,
         "No input is taken from an entry point or an overload whose name something else of the model still takes.",

@@ -9,6 +9,7 @@ from trimtab.signature.types import Literal
 from trimtab.stability.change import Seen
 from trimtab.stability.lists import list_changes
 from trimtab.stability.plain import plain, text
+from trimtab.stability.quantization import quantization_changes
 from trimtab.stability.types import may_be_none, number_for_text, of_one_batch, type_changes
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def value_changes(
     if meant.open_is_number and _listing(new) is None:
         type_ = number_for_text(old.type, type_)
     listed = list_changes(old.type, type_) if meant.listed else None
-    for change in type_changes(old.type, type_, symbols) if listed is None else listed:
+    types = [*(type_changes(old.type, type_, symbols) if listed is None else listed)]
+    if isinstance(old, Input) and isinstance(new, Input):
+        yield from quantization_changes(kind, old, new, subject, types)
+    for change in types:
         rule = "SAME_KIND" if (kind, change.rule) == ("FEATURE", "SAME_CONSTANT") else change.rule
         sides = text(old.type), text(new.type)
         yield Seen(f"{kind}_{rule}", subject, change.problem, *sides)

@@ -6,6 +6,7 @@ behind the flatbuffer, where TFLite's own metadata tools keep "associated files"
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,7 +17,16 @@ from trimtab.artifacts.limits import MAX_ENTRY_POINTS, MAX_VALUES, check_count
 from trimtab.errors import ArtifactError
 from trimtab.signature.document import FILE_NAME, MAX_DOCUMENT_BYTES
 from trimtab.signature.dtypes import dtype_of
-from trimtab.signature.model import EntryPoint, Input, Learned, Output, Overload, Provenance, Signature
+from trimtab.signature.model import (
+    EntryPoint,
+    Input,
+    Learned,
+    Output,
+    Overload,
+    Provenance,
+    Quantization,
+    Signature,
+)
 from trimtab.signature.types import Opaque, Tensor, Type
 from trimtab.source.appended import append_document, read_appended
 from trimtab.source.flatbuffer import FLOAT32, INT8, INT32, INT64, UINT32, FlatBuffer, FlatTable
@@ -148,22 +158,21 @@ class _Model:
         live = self._flow.liveness(index, [tensor for _, tensor in inputs], [tensor for _, tensor in outputs])
         overload = Overload(
             inputs=tuple(
-                Input(name=value_name, type=type_, live=used, doc=doc)
-                for (value_name, type_, doc), used in zip(self._values(index, inputs), live, strict=True)
+                Input(name=it.name, type=it.type, live=used, quantization=it.quantization, doc=it.doc)
+                for it, used in zip(self._values(index, inputs), live, strict=True)
             ),
-            outputs=tuple(
-                Output(name=value_name, type=type_, doc=doc) for value_name, type_, doc in self._values(index, outputs)
-            ),
+            outputs=tuple(self._values(index, outputs)),
         )
         return EntryPoint(name=key, overloads=(overload,))
 
-    def _values(self, graph_index: int, values: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Type, str]]:
-        """Name, type and description of each of a subgraph's tensors."""
+    def _values(self, graph_index: int, values: Iterable[tuple[str, int]]) -> Iterator[Output]:
+        """Each of a subgraph's tensors, as an output would be it."""
         graph = self._graph(graph_index)
         for value_name, index in values:
             tensor = graph.table_in(_TENSORS, index)
-            texts = (self._docs.get((graph_index, index)), _quantization(tensor))
-            yield value_name, self._type(tensor, value_name), "; ".join(filter(None, texts))
+            quantization, remark = _quantization(tensor)
+            doc = "; ".join(filter(None, (self._docs.get((graph_index, index)), remark)))
+            yield Output(name=value_name, type=self._type(tensor, value_name), quantization=quantization, doc=doc)
 
     def _graph(self, index: int) -> FlatTable:
         if index not in self._graphs:
@@ -248,14 +257,19 @@ def _in_places(values: list[tuple[str, int]], tensors: Sequence[int]) -> list[tu
 _SAMPLE = 1000
 
 
-def _quantization(tensor: FlatTable) -> str:
-    """How to turn a quantized tensor's values into numbers; empty where there is nothing to turn."""
+def _quantization(tensor: FlatTable) -> tuple[Quantization | None, str]:
+    """What a quantized tensor's integers stand for, or, of one with several scales, a remark; neither where nothing is.
+
+    TensorFlow Lite gives what goes in and comes out one scale; several are for weights.
+    """
     quantization = tensor.table(_QUANTIZATION)
     scales = quantization.count(_SCALE) if quantization is not None else 0
     if quantization is None or not scales:
-        return ""
+        return None, ""
     if scales > 1:
-        return f"quantized with {scales} scales along axis {quantization.number(_QUANTIZED_DIMENSION, INT32)}"
+        return None, f"quantized with {scales} scales along axis {quantization.number(_QUANTIZED_DIMENSION, INT32)}"
     (scale,) = quantization.reals(_SCALE, FLOAT32)
+    if not math.isfinite(scale):
+        return None, f"quantized with the scale {scale}"
     zero = next(iter(quantization.numbers(_ZERO_POINT, INT64)), 0) if quantization.count(_ZERO_POINT, 8) == 1 else 0
-    return f"quantized: {scale:.9g} * (value {'+' if zero < 0 else '-'} {abs(zero)})"
+    return Quantization(scale=scale, zero_point=zero), ""
