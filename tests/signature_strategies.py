@@ -55,6 +55,7 @@ constraints = st.builds(
     Constraints,
     range=ranges | st.none(),
     categories=st.lists(names | numbers | st.booleans(), max_size=3).map(tuple) | st.none(),
+    categorical=st.booleans(),
 )
 learned = st.dictionaries(st.sampled_from(["type", "name", "presence"]), st.sampled_from(Learned), max_size=2)
 

@@ -17,7 +17,7 @@ from trimtab.artifacts.formats import catboost as reader
 from trimtab.errors import ArtifactError
 from trimtab.signature.document import FILE_NAME
 from trimtab.signature.dtypes import DType
-from trimtab.signature.model import Learned, Live, Signature
+from trimtab.signature.model import Constraints, Learned, Live, Signature
 from trimtab.signature.types import Tensor
 from trimtab.source.bytes import LocalFile, MemorySource
 
@@ -174,6 +174,7 @@ def test_agrees_with_catboost(cases: dict[str, Case], tmp_path: Path, name: str,
     for index, it in enumerate(columns(signature)):
         wanted = {"text": Tensor(DType.STRING, ("rows",)), "embedding": Tensor(None, ("rows", None))}
         assert it.type == wanted.get(special.get(index, ""), Tensor(None, ("rows",)))
+        assert it.constraints == (Constraints(categorical=True) if special.get(index) == "categorical" else None)
     if signature.input_names == ("data",):
         assert signature.inputs[0].type == Tensor(None, ("rows", len(model.feature_names_)))
     else:

@@ -122,8 +122,9 @@ def _size(dim: Any, sizes: dict[str, int], limits: dict[str, Range], random: Any
 
 
 def _values(value: Input, shape: list[int], random: Any) -> np.ndarray:
-    dtype = _dtype(value.type) or (DType.FLOAT32, DType.INT64)[random.integers(2)]
     limits = value.constraints
+    open_ = (DType.STRING if limits and limits.categorical else DType.FLOAT32, DType.INT64)
+    dtype = _dtype(value.type) or open_[random.integers(2)]
     if limits and limits.categories:
         return _of(dtype, random.choice(np.array(limits.categories, dtype=object), size=shape))
     name = str(spelling(dtype, "numpy"))

@@ -246,6 +246,7 @@ CONTRACT: dict[tuple[type, str], Callable[[Any], list[Any]]] = {
     **{(Output, name): others for name, others in {"name": _name, "type": _type, "path": _path, "id": _id}.items()},
     (Constraints, "range"): _range,
     (Constraints, "categories"): _categories,
+    (Constraints, "categorical"): _flag,
     (Range, "minimum"): _limit,
     (Range, "maximum"): _limit,
     **{(kind, "dtype"): _open_dtype for kind in (Tensor, Ragged, Sparse)},

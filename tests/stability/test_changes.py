@@ -195,6 +195,10 @@ def traced(name: str, training: bool) -> Overload:
     return Overload(name=name, inputs=(AGE, Input(name="training", type=Literal(training))))
 
 
+OPEN = age(type=Tensor(None, ("n", 1)))
+MARKED = age(type=OPEN.type, constraints=Constraints(categorical=True))
+TEXT = age(type=Tensor(DType.STRING, ("n", 1)))
+
 EXACTLY = [
     (
         "an expression let go",
@@ -308,6 +312,17 @@ EXACTLY = [
         signature(age(constraints=Constraints(range=Range(), categories=("a",)))),
         signature(age(constraints=Constraints(categories=("a", "b")))),
         "CATEGORY_NO_ADD",
+    ),
+    *(
+        (f"a mark of categories: {name}", signature(old, form=was), signature(new, form=now), rules)
+        for name, was, old, now, new, rules in (
+            ("now", "catboost", OPEN, "catboost", MARKED, "INPUT_SAME_CATEGORICAL"),
+            ("no more", "catboost", MARKED, "catboost", OPEN, "INPUT_SAME_CATEGORICAL"),
+            ("no more, in a format of any values", "catboost", MARKED, "skops", OPEN, "INPUT_CATEGORY_NO_ADD"),
+            ("for text", "skops", TEXT, "catboost", MARKED, "INPUT_CATEGORY_NO_ADD INPUT_DTYPE_NOT_WIDENED"),
+            ("for fractions", "onnx", AGE, "catboost", MARKED, "INPUT_SAME_CATEGORICAL INPUT_DTYPE_NOT_WIDENED"),
+            ("in place of text that is looked at", "catboost", TEXT, "catboost", OPEN, "INPUT_SAME_DTYPE"),
+        )
     ),
 ]
 

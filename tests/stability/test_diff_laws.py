@@ -149,7 +149,7 @@ EVERYTHING = Input(
     presence=Presence.DEFAULT,
     default=Literal((Literal(1.5), Literal("inf", of="float"))),
     nullable=True,
-    constraints=Constraints(range=Range(minimum=0, maximum=9), categories=("de", "fr")),
+    constraints=Constraints(range=Range(minimum=0, maximum=9), categories=("de", "fr"), categorical=True),
     id="f:1",
     aliases=("user_age", "years"),
     features=(Feature(name="a", type=Tensor(DType.FLOAT32, ("n",))), Feature(name="b", type=Tensor(DType.INT64, ()))),

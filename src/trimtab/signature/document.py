@@ -19,7 +19,7 @@ from trimtab.signature.types import Tensor
 DOCUMENT_VERSION = 2
 """The newest document version that this code reads. It writes the oldest that has room for a signature.
 
-2: inputs and outputs may be quantized.
+2: inputs and outputs may be quantized, and inputs and the features inside categorical.
 """
 
 MAX_DOCUMENT_BYTES = 16 << 20
@@ -70,10 +70,16 @@ def _version_for(signature: Signature) -> int:
     """The oldest version that can state a signature, so that whoever knows no newer one reads all but what it lacks."""
     for entry_point in signature.entry_points:
         for overload in entry_point.overloads:
-            values: list[Input | Output] = [*overload.inputs, *overload.outputs]
-            if any(value.quantization is not None for value in values):
+            if any(map(_is_of_version_2, overload.inputs)):
+                return 2
+            if any(value.quantization is not None for value in overload.outputs):
                 return 2
     return 1
+
+
+def _is_of_version_2(value: Input) -> bool:
+    limits = [value.constraints, *(feature.constraints for feature in value.features)]
+    return value.quantization is not None or any(each is not None and each.categorical for each in limits)
 
 
 def encode_document(

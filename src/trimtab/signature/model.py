@@ -59,10 +59,14 @@ class Range(_Value, frozen=True):
 
 
 class Constraints(_Value, frozen=True):
-    """What the elements of a value may be, beyond their dtype."""
+    """What the elements of a value may be, beyond their dtype.
+
+    categorical: they are categories, text or whole numbers and never fractions, without a list of those that there are.
+    """
 
     range: Range | None = None
     categories: tuple[str | int | float | bool, ...] | None = None
+    categorical: bool = False
 
 
 class Quantization(_Value, frozen=True):

@@ -131,4 +131,6 @@ def _own_facts(value: Input | Feature) -> list[str]:
         facts.append(str(value.constraints.range))
     if value.constraints and value.constraints.categories is not None:
         facts.append(f"{len(value.constraints.categories)} categories")
+    if value.constraints and value.constraints.categorical:
+        facts.append("categorical")
     return facts

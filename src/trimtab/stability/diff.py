@@ -93,8 +93,8 @@ class _Whole(NamedTuple):
     open_is_number: bool
 
 
-_NUMBERS_AND_CATEGORIES = frozenset({"xgboost", "lightgbm"})
-"""Formats that know numbers, whose dtype they do not state, and categories, whose dtype they do."""
+_NUMBERS_AND_CATEGORIES = frozenset({"xgboost", "lightgbm", "catboost"})
+"""Formats that know numbers, whose dtype they do not state, and categories or texts, of which they say so."""
 
 
 def _renamed_default(old: Signature, new: Signature, pairs: list[Pair[EntryPoint]]) -> bool:
@@ -167,7 +167,7 @@ def _signature_changes(place: str, old: Overload, new: Overload, whole: _Whole) 
         if pair.old is not None and pair.new is not None:
             subject = f"{place}: input {pair.old.name}"
             yield from place_changes("INPUT", pair.old, pair.new, subject, one_format=whole.one_format)
-            yield from _features_changes(pair.old, pair.new, features, subject, symbols)
+            yield from _features_changes(pair.old, pair.new, features, subject, symbols, whole=whole)
     for output in outputs:
         yield from output_changes(output, place, symbols)
         if output.old is not None and output.new is not None:
@@ -196,7 +196,7 @@ def _types(pair: Pair[Input] | Pair[Feature] | Pair[Output]) -> Sides:
 
 
 def _features_changes(
-    old: Input, new: Input, features: list[Pair[Feature]], subject: str, symbols: Symbols
+    old: Input, new: Input, features: list[Pair[Feature]], subject: str, symbols: Symbols, *, whole: _Whole
 ) -> Iterator[Seen]:
     columns = features_are_columns(old) and features_are_columns(new)
     if columns and bool(old.features) != bool(new.features):
@@ -207,7 +207,11 @@ def _features_changes(
         )
         yield Seen(rule, subject, problem, *(names(it.name for it in side.features) for side in (old, new)))
         return
-    meant = Meant(exemplary=_from_examples(Pair(old, new), "features"), listed=holds_lists(old) and holds_lists(new))
+    meant = Meant(
+        exemplary=_from_examples(Pair(old, new), "features"),
+        open_is_number=whole.open_is_number,
+        listed=holds_lists(old) and holds_lists(new),
+    )
     for pair in features:
         yield from value_changes("FEATURE", pair, f"{subject}, ", symbols, meant)
     if columns:

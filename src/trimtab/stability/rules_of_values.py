@@ -200,9 +200,19 @@ def _of_values(it: _Wording) -> tuple[StabilityRule, ...]:
         StabilityRule(
             f"{it.kind}_CATEGORY_NO_ADD",
             FREEZE,
-            f"No category of {it.an} is added.",
+            f"No category of {it.an} is added, and whether its values are said to be categories stays as it is.",
             "Nobody.",
             _NOTHING,
+        ),
+        StabilityRule(
+            f"{it.kind}_SAME_CATEGORICAL",
+            FEED,
+            f"{it.one} whose values are categories goes on having categories, and one of numbers numbers.",
+            "Callers that send numbers of a floating-point dtype for what is a category now, or text for what is a "
+            "number now: the model refuses the request.",
+            _ERROR,
+            "Train with the same categorical features (cat_features).",
+            "CatBoost states no dtypes: any numbers are numbers, and text and whole numbers are categories.",
         ),
         StabilityRule(
             f"{it.kind}_CATEGORY_SAME_ORDER",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from trimtab.signature.dtypes import DType
 from trimtab.signature.model import Constraints, Feature, Input, Learned, Presence, Range
-from trimtab.signature.types import Literal
+from trimtab.signature.types import Literal, Ragged, Scalar, Sparse, Tensor
 from trimtab.stability.change import Seen
 from trimtab.stability.lists import list_changes
 from trimtab.stability.plain import plain, text
@@ -25,7 +26,7 @@ class Meant(NamedTuple):
     """What the types of a pair mean beyond what they say.
 
     exemplary: whether both are those of example inputs, whose leading size is the batch that happened to be used.
-    open_is_number: whether the new one's format leaves the dtypes of numbers open, and states those of categories.
+    open_is_number: whether the new one's format leaves the dtypes of numbers open, and says what is none.
     listed: whether they are given to what a request carries as a flat list of values.
     """
 
@@ -55,13 +56,14 @@ def value_changes(
         *_null(old, new),
         *_range(old, new),
         *_categories(old, new),
+        *_categorical(old, new, meant),
     ):
         yield Seen(f"{kind}_{rule}", subject, problem, before, after)
     type_ = of_one_batch(old.type, new.type) if meant.exemplary else new.type
     if type_ != new.type:
         sides = text(old.type), text(new.type)
         yield Seen(f"{kind}_BATCH_SEEN", subject, "the batch of the example changed", *sides)
-    if meant.open_is_number and _listing(new) is None:
+    if meant.open_is_number and _listing(new) is None and not _is_categorical(new):
         type_ = number_for_text(old.type, type_)
     listed = list_changes(old.type, type_) if meant.listed else None
     types = [*(type_changes(old.type, type_, symbols) if listed is None else listed)]
@@ -198,6 +200,36 @@ def _categories(old: Value, new: Value) -> Iterator[Aspect]:
         yield "CATEGORY_NO_ADD", "categories are new", *sides
     if before is not None and after is not None and after[: len(before)] != before:
         yield "CATEGORY_SAME_ORDER", "the categories have another order", *sides
+
+
+def _categorical(old: Value, new: Value, meant: Meant) -> Iterator[Aspect]:
+    """Whether its values are categories. A dtype that either side states tells by itself who is refused."""
+    was, now = _is_categorical(old), _is_categorical(new)
+    if was == now:
+        return
+    before, after = (_dtype(side) for side in (old, new))
+    sides = _marked(old), _marked(new)
+    if now and before not in _NO_FRACTIONS:
+        yield "SAME_CATEGORICAL", "its values are categories now", *sides
+    elif was and before is None and after is None and meant.open_is_number:
+        yield "SAME_CATEGORICAL", "its values are numbers now", *sides
+    else:
+        yield "CATEGORY_NO_ADD", "whether its values are said to be categories changed", *sides
+
+
+def _marked(value: Value) -> str:
+    return f"{'categories' if _is_categorical(value) else 'any values'}, {text(value.type)}"
+
+
+def _is_categorical(value: Value) -> bool:
+    return value.constraints is not None and value.constraints.categorical
+
+
+def _dtype(value: Value) -> DType | None:
+    return value.type.dtype if isinstance(value.type, Tensor | Ragged | Sparse | Scalar) else None
+
+
+_NO_FRACTIONS = frozenset(it for it in DType if it.startswith(("int", "uint", "bool", "string", "bytes")))
 
 
 def _listing(value: Value) -> tuple[str, ...] | None:

@@ -15,7 +15,17 @@ from trimtab.artifacts.formats.catboost.model import Facts, Feature, class_names
 from trimtab.errors import ArtifactError
 from trimtab.signature.document import FILE_NAME, MAX_DOCUMENT_BYTES
 from trimtab.signature.dtypes import DType
-from trimtab.signature.model import EntryPoint, Input, Learned, Live, Output, Overload, Provenance, Signature
+from trimtab.signature.model import (
+    Constraints,
+    EntryPoint,
+    Input,
+    Learned,
+    Live,
+    Output,
+    Overload,
+    Provenance,
+    Signature,
+)
 from trimtab.signature.model import Feature as Column
 from trimtab.signature.path import Key, format_path
 from trimtab.signature.types import Tensor
@@ -122,6 +132,7 @@ def _column(feature: Feature) -> Input:
         type=_type(feature),
         path=format_path(_DATA, (Key(spelled),)),
         nullable=feature.nullable,
+        constraints=_constraints(feature),
         live=feature.live,
         doc=f"{feature.kind} feature",
     )
@@ -139,6 +150,11 @@ def _type(feature: Feature) -> Tensor:
     return Tensor(None, (_ROWS, feature.width or None) if feature.kind == "embedding" else (_ROWS,))
 
 
+def _constraints(feature: Feature) -> Constraints | None:
+    """Fractions are no categories, and CatBoost refuses whatever else is of a floating-point dtype."""
+    return Constraints(categorical=True) if feature.kind == "categorical" else None
+
+
 def _matrix(features: list[Feature]) -> Input:
     """All features as the columns of one array, under the numbers that CatBoost gives them."""
     lives = {feature.live for feature in features}
@@ -148,7 +164,13 @@ def _matrix(features: list[Feature]) -> Input:
         nullable=any(feature.nullable for feature in features),
         live=lives.pop() if len(lives) == 1 else Live.YES if Live.YES in lives else Live.UNKNOWN,
         features=tuple(
-            Column(name=_name(feature), type=_type(feature), nullable=feature.nullable) for feature in features
+            Column(
+                name=_name(feature),
+                type=_type(feature),
+                nullable=feature.nullable,
+                constraints=_constraints(feature),
+            )
+            for feature in features
         ),
     )
 
