@@ -39,7 +39,7 @@ literals = python_constants.map(Literal.from_python)
 types = st.recursive(
     st.one_of(
         st.builds(Tensor, dtypes | st.none(), shapes),
-        st.builds(Ragged, dtypes, shapes, st.integers(1, 3)),
+        st.builds(Ragged, dtypes, shapes, st.integers(1, 3), st.sampled_from([DType.INT64, DType.INT32])),
         st.builds(Sparse, dtypes, shapes),
         st.builds(Scalar, dtypes),
         st.builds(Opaque, names),

@@ -27,7 +27,7 @@ from trimtab.signature.model import Signature
 from trimtab.signature.schema import SCHEMA_FILE, document_schema, document_schema_text
 
 GOLDEN = sorted((Path(__file__).parents[1] / "data" / "documents").glob("v*/*.json"))
-OF_VERSION_2 = (b'"quantization":{', b'"categorical":true')
+OF_VERSION_2 = (b'"quantization":{', b'"categorical":true', b'"row_splits":"')
 PLAIN = {"input_names": ["b", "a"], "output_names": ["score"]}
 
 

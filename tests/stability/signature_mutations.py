@@ -252,6 +252,7 @@ CONTRACT: dict[tuple[type, str], Callable[[Any], list[Any]]] = {
     **{(kind, "dtype"): _open_dtype for kind in (Tensor, Ragged, Sparse)},
     **{(kind, "shape"): _shape for kind in (Tensor, Ragged, Sparse)},
     (Ragged, "ragged_rank"): _rank,
+    (Ragged, "row_splits"): lambda current: [DType.INT32 if current is DType.INT64 else DType.INT64],
     (Scalar, "dtype"): _dtype,
     (Literal, "value"): _constant,
     (Literal, "of"): _other_names,

@@ -20,6 +20,7 @@ from trimtab.stability import Category, diff
 KINDS = [
     *("dense", "dense of three", "dense of rank 3", "dense text"),
     *("ragged", "ragged numbers", "ragged twice", "ragged once of rank 3", "ragged of four"),
+    *("ragged by int32", "ragged twice by int32"),
     *("sparse", "sparse of three", "sparse numbers"),
 ]
 
@@ -41,6 +42,14 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Signa
         "ragged twice": (ragged([None, None, None], tf.int64), tf.ragged.constant([[[1], []]], dtype=tf.int64)),
         "ragged once of rank 3": (ragged([None, None, None], tf.int64, 1), tf.expand_dims(rows, -1)),
         "ragged of four": (ragged([4, None], tf.int64), rows),
+        "ragged by int32": (
+            ragged([None, None], tf.int64, row_splits_dtype=tf.int32),
+            rows[:2].with_row_splits_dtype(tf.int32),
+        ),
+        "ragged twice by int32": (
+            ragged([None, None, None], tf.int64, row_splits_dtype=tf.int32),
+            tf.ragged.constant([[[1], []]], dtype=tf.int64, row_splits_dtype=tf.int32),
+        ),
         "sparse": (sparse([None, None], tf.int64), tf.sparse.from_dense(tf.ones([2, 5], tf.int64))),
         "sparse of three": (sparse([None, 3], tf.int64), tf.sparse.from_dense(tf.ones([2, 3], tf.int64))),
         "sparse numbers": (sparse([None, None], tf.float32), tf.sparse.from_dense(tf.ones([2, 5]))),

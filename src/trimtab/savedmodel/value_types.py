@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from trimtab.errors import SignatureError
 from trimtab.savedmodel.constant_values import constant_value
 from trimtab.savedmodel.dtypes import dtype_name
@@ -21,7 +23,7 @@ from trimtab.savedmodel.structure import (
     shape_text,
     type_spec,
 )
-from trimtab.signature.dtypes import dtype_of
+from trimtab.signature.dtypes import DType, dtype_of
 from trimtab.signature.types import Literal, Opaque, Ragged, Sparse, Tensor
 
 if TYPE_CHECKING:
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
     from trimtab.signature.types import Type
 
 
-def tensor_type(dtype: str, shape: Shape, layout: type[Tensor | Sparse | Ragged] = Tensor, **more: int) -> Type:
+def tensor_type(dtype: str, shape: Shape, layout: type[Tensor | Sparse | Ragged] = Tensor) -> Type:
     """A tensor of TensorFlow's `dtype` in this layout; opaque where a request cannot carry one (resource, variant)."""
     known = dtype_of("tensorflow", dtype.removesuffix("_ref"))
     if known is None and dtype not in ("", "invalid"):
         return Opaque(dtype)
-    return layout(known, shape, **more)
+    return layout(known, shape)
 
 
 def info_type(info: TensorInfo) -> Type:
@@ -55,7 +57,11 @@ def leaf_type(leaf: Structure) -> Type:
         case TensorSpec():
             return tensor_type(leaf.dtype, leaf.shape)
         case RaggedTensorSpec():
-            return tensor_type(leaf.dtype, leaf.shape, Ragged, ragged_rank=leaf.ragged_rank)
+            type_ = tensor_type(leaf.dtype, leaf.shape, Ragged)
+            if not isinstance(type_, Ragged):
+                return type_
+            splits = dtype_of("tensorflow", leaf.row_splits_dtype) or DType.INT64
+            return replace(type_, ragged_rank=leaf.ragged_rank, row_splits=splits)
         case SparseTensorSpec():
             return tensor_type(leaf.dtype, leaf.shape, Sparse)
         case OtherTypeSpec():

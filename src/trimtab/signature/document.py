@@ -13,13 +13,15 @@ from msgspec import UNSET, Struct, UnsetType
 
 from trimtab.errors import SignatureError
 from trimtab.signature import strict_json
-from trimtab.signature.model import EntryPoint, Input, Learned, Output, Overload, Provenance, Signature
-from trimtab.signature.types import Tensor
+from trimtab.signature.dtypes import DType
+from trimtab.signature.model import EntryPoint, Feature, Input, Learned, Output, Overload, Provenance, Signature
+from trimtab.signature.types import Mapping, Optional, Ragged, Sequence, Tensor, Type
 
 DOCUMENT_VERSION = 2
 """The newest document version that this code reads. It writes the oldest that has room for a signature.
 
-2: inputs and outputs may be quantized, and inputs and the features inside categorical.
+2: inputs and outputs may be quantized, or ragged with row splits of another dtype than int64, and inputs and the
+features inside categorical.
 """
 
 MAX_DOCUMENT_BYTES = 16 << 20
@@ -72,14 +74,22 @@ def _version_for(signature: Signature) -> int:
         for overload in entry_point.overloads:
             if any(map(_is_of_version_2, overload.inputs)):
                 return 2
-            if any(value.quantization is not None for value in overload.outputs):
+            if any(it.quantization is not None or _has_other_splits(it.type) for it in overload.outputs):
                 return 2
     return 1
 
 
 def _is_of_version_2(value: Input) -> bool:
-    limits = [value.constraints, *(feature.constraints for feature in value.features)]
-    return value.quantization is not None or any(each is not None and each.categorical for each in limits)
+    values: list[Input | Feature] = [value, *value.features]
+    return value.quantization is not None or any(
+        (it.constraints is not None and it.constraints.categorical) or _has_other_splits(it.type) for it in values
+    )
+
+
+def _has_other_splits(type_: Type) -> bool:
+    while isinstance(type_, Optional | Sequence | Mapping):
+        type_ = type_.value if isinstance(type_, Mapping) else type_.element
+    return isinstance(type_, Ragged) and type_.row_splits is not DType.INT64
 
 
 def encode_document(

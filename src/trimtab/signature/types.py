@@ -12,7 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from trimtab.errors import SignatureError
-from trimtab.signature.dtypes import DType  # noqa: TC001  # msgspec reads the annotations at run time
+from trimtab.signature.dtypes import DType
 
 Dim: TypeAlias = int | str | None
 """One dimension: a fixed size, a symbol or expression over symbols (`"batch"`, `"2*s17 + 1"`), or None for unknown."""
@@ -35,14 +35,19 @@ class Tensor(_Type, frozen=True, tag="tensor"):
 
 
 class Ragged(_Type, frozen=True, tag="ragged"):
-    """A tensor whose rows differ in length along `ragged_rank` dimensions, counted from the second."""
+    """A tensor whose rows differ in length along `ragged_rank` dimensions, counted from the second.
+
+    row_splits: the dtype of the numbers that say where rows end.
+    """
 
     dtype: DType | None = None
     shape: Shape | None = None
     ragged_rank: int = 1
+    row_splits: DType = DType.INT64
 
     def __str__(self) -> str:
-        return f"ragged {_array(self.dtype, self.shape)}"
+        splits = "" if self.row_splits is DType.INT64 else f", {self.row_splits} row splits"
+        return f"ragged {_array(self.dtype, self.shape)}{splits}"
 
 
 class Sparse(_Type, frozen=True, tag="sparse"):

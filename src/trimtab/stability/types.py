@@ -99,6 +99,8 @@ def _of_arrays(
         yield TypeChange("DTYPE_NOT_WIDENED", "the dtype was stated and is now left open")
     elif old.dtype is not new.dtype:
         yield TypeChange("SAME_DTYPE", "the dtype changed")
+    if isinstance(old, Ragged) and isinstance(new, Ragged) and old.row_splits is not new.row_splits:
+        yield TypeChange("SAME_DTYPE", "the dtype of the row splits changed")
     before, after = shape_of(old), shape_of(new)
     if before is not None and after is not None and len(before) != len(after):
         yield TypeChange("SAME_RANK", "the number of dimensions changed")
