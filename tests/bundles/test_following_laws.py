@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 from unittest import mock
 
+import pytest
 from faulty_world import AFTER_WORD, BUNDLES, INPUTS, WORD, Plan, Step, World
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -179,5 +180,8 @@ class AnythingGoesWrong(RuleBasedStateMachine):
             self.no_waiting_for_disks.stop()
 
 
-TestAnythingGoesWrong = AnythingGoesWrong.TestCase
+# A process that is killed in a thread of its own ends that thread by SystemExit, which pytest remarks on.
+THREAD_KILLED = r"ignore:(?s).*\bSystemExit\b:pytest.PytestUnhandledThreadExceptionWarning"
+
+TestAnythingGoesWrong = pytest.mark.filterwarnings(THREAD_KILLED)(AnythingGoesWrong.TestCase)
 TestAnythingGoesWrong.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
