@@ -39,6 +39,8 @@ def fill(message: Any, tree: TextMessage) -> Any:
 
 
 def fill_entry(message: Any, descriptor: Any, entry: TextMessage) -> None:
+    for field in entry.fields:
+        descriptor.message_type.fields_by_name[field.name]  # KeyError, as of any message's fields
     entries = getattr(message, descriptor.name)
     key = entry.text("key") or ""
     if descriptor.message_type.fields_by_name["value"].message_type is None:
@@ -138,6 +140,7 @@ REFUSED = [
     "input { optional: 2 }",
     "input: 5",
     "name: { }",
+    "parameters { key: 'k' valu { } }",
 ]
 
 
@@ -145,7 +148,7 @@ REFUSED = [
 def test_it_refuses_what_protobuf_refuses(text: str) -> None:
     with pytest.raises((text_format.ParseError, UnicodeDecodeError)):
         text_format.Parse(text, model_config_pb2.ModelConfig())
-    with pytest.raises(ArtifactError):
+    with pytest.raises((ArtifactError, KeyError)):  # KeyError: a name that the schema does not have
         parsed(text)
 
 
