@@ -12,13 +12,14 @@ from trimtab.bundles.loading.loader import BundleLoader
 from trimtab.cli.follow_option import to_follow
 from trimtab.cli.main import main
 
+pytest.importorskip("cryptography")
+
 DOCUMENT = json.dumps({"input_names": ["age", "item"], "output_names": ["score"]})
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """A folder with a repository of one version, a store, and two pairs of keys: the release's and a stranger's."""
-    pytest.importorskip("cryptography")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRIMTAB_STORE", "store")
     add_version(tmp_path, 1)

@@ -19,7 +19,6 @@ from trimtab.bundles.store.claims import Mark, claimed, is_marked, marked
 from trimtab.bundles.store.pointers import Pointer, Stage, Tier
 from trimtab.bundles.store.pruning import prunable, prune
 from trimtab.bundles.store.publishing import publish
-from trimtab.bundles.store.storage import Storage
 from trimtab.bundles.store.store import Settings, Store
 from trimtab.bundles.store.verifying import verify_store
 from trimtab.cli.main import main
@@ -250,9 +249,9 @@ def started(storage: object, pending: Bundle) -> None:
             raise
 
 
-def opened(storage: object) -> Store:
-    place: Storage = storage  # type: ignore[assignment]  # a Watched passes everything through
-    return Store(place)
+def opened(storage: Any) -> Store:
+    """The store on a Memory, or on a Watched, which passes everything through."""
+    return Store(storage)
 
 
 def assert_sound(memory: Memory) -> None:

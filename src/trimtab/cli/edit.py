@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab.cli.edit_values import check_dtypes, json_value, pairs, shape_of
+from trimtab.cli.lazy import OrderedGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,17 +31,13 @@ def _target() -> list[click.Parameter]:
     ]
 
 
-class _EditGroup(click.Group):
-    """A group whose options may also stand behind DIR when no command follows; commands are listed as they are made."""
+class _EditGroup(OrderedGroup):
+    """A group whose options may also stand behind DIR when no command follows."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the group's own part of the line."""
         ctx.allow_interspersed_args = not any(each in self.commands for each in args[1:])
         return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """Names, in the order of their making."""
-        return [*self.commands]
 
 
 @click.group(cls=_EditGroup, invoke_without_command=True)
